@@ -1,0 +1,1 @@
+"""The generated code of the operator's side of the contract."""
