@@ -1,0 +1,282 @@
+"""Language models in the onnxruntime-genai folder layout: prompt to token ids, and an answer from the decode engine."""
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from tokenizers import Tokenizer
+
+from trivium_server.architectures.answer import Answer, Candidate
+from trivium_server.architectures.capabilities import (
+    Conversation,
+    GenerationRequest,
+    ModelLimits,
+    Prompt,
+    PromptToken,
+    SamplingDefaults,
+    SamplingOverrides,
+    TextPrompt,
+    TokenPrompt,
+)
+from trivium_server.architectures.genai_folder import FolderError, GenaiFolder, read_genai_folder
+from trivium_server.config import GenerationConfig, RuntimeConfig
+from trivium_server.decoding.decoder import Decoder
+from trivium_server.decoding.engine import Engine, warm_up
+from trivium_server.decoding.sampling import SamplingParameters
+from trivium_server.decoding.sequence import DecodeRequest, StopConditions
+from trivium_server.errors import FieldViolation, InputTooLong, InvalidArgument, UnsupportedFeature
+from trivium_server.runtime.session import Session, SessionOptions
+from trivium_server.text.assembler import TextAssembler
+from trivium_server.text.chat_template import ChatTemplate, ChatTemplateError
+from trivium_server.text.vocabulary import Vocabulary, read_vocabulary
+
+# Shorter prompts are tokenized on the event loop: a tenth of a millisecond, less than a hop to a thread and back.
+_INLINE_CHARACTERS = 2048
+_TOKENIZER_THREADS = 2
+
+_T = TypeVar("_T")
+
+
+def load(
+    folder: Path, runtime: RuntimeConfig, generation: GenerationConfig, progress: Callable[[float], None]
+) -> "GenaiModel":
+    """Loads a model folder; takes seconds, so call it off the event loop. progress: called with 0 to 1.
+
+    Raises FolderError, SessionError, GraphError, ChatTemplateError or UnsupportedTokenizerError with what is wrong.
+    """
+    description = read_genai_folder(folder, precision=runtime.precision)
+    tokenizer_file = folder / "tokenizer.json"
+    if not tokenizer_file.exists():
+        raise FolderError("tokenizer.json is missing")
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    vocabulary = read_vocabulary(tokenizer, description.vocabulary_size)
+    progress(0.2)
+    options = SessionOptions(
+        intra_op_threads=runtime.intra_op_threads,
+        allow_spinning=runtime.allow_spinning,
+        execution_providers=runtime.execution_providers,
+    )
+    session = Session(description.graph, options)
+    progress(0.9)
+    decoder = Decoder(
+        session,
+        description.names,
+        num_layers=description.num_layers,
+        vocabulary_size=description.vocabulary_size,
+        slots=generation.slots,
+        capacity=min(description.context_length, generation.max_context_tokens),
+    )
+    progress(1.0)
+    return GenaiModel(folder.name, description, tokenizer, vocabulary, session.execution_provider, decoder, generation)
+
+
+class GenaiModel:
+    """Implements capabilities.TextGenerator and capabilities.ServedModel."""
+
+    def __init__(
+        self,
+        name: str,
+        folder: GenaiFolder,
+        tokenizer: Tokenizer,
+        vocabulary: Vocabulary,
+        execution_provider: str,
+        decoder: Decoder,
+        generation: GenerationConfig,
+    ) -> None:
+        self._name = name
+        self._tokenizer = tokenizer
+        # Control tokens in a caller's text are text; templates put theirs in by id.
+        self._tokenizer.encode_special_tokens = True
+        self._vocabulary = vocabulary
+        self._end_ids = folder.end_ids
+        self._template = None
+        if folder.chat_template is not None:
+            self._template = ChatTemplate(
+                folder.chat_template,
+                control_tokens=vocabulary.special.values(),
+                variables=folder.template_variables,
+            )
+        self._control_ids = {text: index for index, text in vocabulary.special.items()}
+        self._decoder = decoder
+        self._generation = generation
+        self._engine = Engine(
+            decoder, queue_size=generation.queue_size, prefill_chunk_tokens=generation.prefill_chunk_tokens
+        )
+        self._executor = ThreadPoolExecutor(_TOKENIZER_THREADS, thread_name_prefix="tokenize")
+        self.execution_provider = execution_provider
+        self.sampling_defaults: SamplingDefaults = folder.sampling_defaults
+        context = decoder.cache.capacity
+        self.limits = ModelLimits(
+            max_input_tokens=context - 1,
+            max_output_tokens=context - 1,
+            max_context_tokens=context,
+            vocabulary_size=folder.vocabulary_size,
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """For tests and telemetry: counts of accepted sequences and live KV slots."""
+        return self._engine
+
+    async def warm_up(self) -> None:
+        loop = asyncio.get_running_loop()
+        chunk = self._generation.prefill_chunk_tokens
+        await loop.run_in_executor(self._executor, functools.partial(warm_up, self._decoder, chunk))
+        self._engine.start()
+
+    async def close(self, grace_s: float) -> None:
+        await self._engine.close(grace_s)
+        self._executor.shutdown(wait=False)
+
+    async def count_tokens(self, prompt: Prompt) -> Sequence[PromptToken]:
+        ids = await self._tokenize(prompt)
+        special, spelled = self._vocabulary.special, self._vocabulary.token_bytes
+        return [
+            PromptToken(id=i, token_bytes=special[i].encode() if i in special else spelled[i], is_special=i in special)
+            for i in ids
+        ]
+
+    async def generate(self, request: GenerationRequest, *, deadline_s: float) -> Answer:
+        accepted_s = time.monotonic()
+        stop = self._check(request.sampling)
+        ids = await self._tokenize(request.prompt)
+        if len(ids) > self.limits.max_input_tokens:
+            raise InputTooLong(_field(request.prompt), len(ids), self.limits.max_input_tokens)
+        defaults, sampling = self.sampling_defaults, request.sampling
+        count = _given(sampling.candidate_count, defaults.candidate_count)
+        candidates = [
+            Candidate(
+                index,
+                self._vocabulary.token_bytes,
+                TextAssembler(sampling.stop_sequences, include_stop=request.include_stop_sequence),
+                min_tokens=stop.min_tokens,
+            )
+            for index in range(count)
+        ]
+        decode_request = DecodeRequest(
+            ids,
+            listeners=candidates,
+            sampling=_parameters(sampling, defaults),
+            stop=stop,
+            deadline_s=deadline_s,
+            vocabulary_size=self.limits.vocabulary_size,
+            top_logprobs=request.top_logprobs,
+        )
+        self._engine.submit(decode_request)
+        return Answer(
+            self._engine,
+            decode_request,
+            candidates,
+            model=self._name,
+            input_characters=_characters(request.prompt),
+            accepted_s=accepted_s,
+        )
+
+    def _check(self, sampling: SamplingOverrides) -> StopConditions:
+        """Checks what depends on this model. Raises InvalidArgument with every violation."""
+        wrong: list[FieldViolation] = []
+        size, limit = self.limits.vocabulary_size, self.limits.max_output_tokens
+        for name, ids in (("stop_token_ids", sampling.stop_token_ids), ("logit_bias", sampling.logit_bias)):
+            outside = [index for index in ids if index >= size]
+            if outside:
+                wrong.append(_violation(name, f"id {outside[0]} is not in the vocabulary of {size} tokens"))
+        max_tokens = _given(sampling.max_output_tokens, min(self.sampling_defaults.max_output_tokens, limit))
+        if max_tokens > limit:
+            wrong.append(_violation("max_output_tokens", f"is {max_tokens}; the model allows {limit}"))
+        min_tokens = _given(sampling.min_output_tokens, min(self.sampling_defaults.min_output_tokens, max_tokens))
+        if min_tokens > max_tokens:
+            wrong.append(_violation("min_output_tokens", f"is {min_tokens}; max_output_tokens is {max_tokens}"))
+        count = _given(sampling.candidate_count, self.sampling_defaults.candidate_count)
+        if count > self._decoder.cache.slots:
+            wrong.append(_violation("candidate_count", f"is {count}; this server allows {self._decoder.cache.slots}"))
+        if wrong:
+            raise InvalidArgument(*wrong)
+        end_ids = self._end_ids | set(sampling.stop_token_ids)
+        return StopConditions(max_tokens=max_tokens, min_tokens=min_tokens, end_ids=end_ids)
+
+    async def _tokenize(self, prompt: Prompt) -> list[int]:
+        if isinstance(prompt, TokenPrompt):
+            return self._checked(prompt)
+        if _characters(prompt) <= _INLINE_CHARACTERS:
+            ids = self._encode(prompt)
+        else:
+            loop = asyncio.get_running_loop()
+            ids = await loop.run_in_executor(self._executor, self._encode, prompt)
+        if not ids:
+            raise InvalidArgument(FieldViolation(_field(prompt), "has no tokens"))
+        return ids
+
+    def _checked(self, prompt: TokenPrompt) -> list[int]:
+        size = self.limits.vocabulary_size
+        for place, index in enumerate(prompt.ids):
+            if index >= size:
+                problem = f"is {index}; the vocabulary has {size} tokens"
+                raise InvalidArgument(FieldViolation(f"input.tokens.ids[{place}]", problem))
+        return list(prompt.ids)
+
+    def _encode(self, prompt: Conversation | TextPrompt) -> list[int]:
+        if isinstance(prompt, TextPrompt):
+            return list(self._tokenizer.encode(prompt.text).ids)
+        if self._template is None:
+            raise UnsupportedFeature(
+                "input.conversation", f"model {self._name!r} has no chat template; send text instead"
+            )
+        try:
+            pieces = self._template.render([(message.role.value, message.text) for message in prompt.messages])
+        except ChatTemplateError as error:
+            raise InvalidArgument(
+                FieldViolation("input.conversation", f"the model's template refused it: {error}")
+            ) from error
+        ids: list[int] = []
+        for piece in pieces:
+            if piece.is_control:
+                ids.append(self._control_ids[piece.text])
+            else:
+                ids.extend(self._tokenizer.encode(piece.text, add_special_tokens=False).ids)
+        return ids
+
+
+def _parameters(sampling: SamplingOverrides, defaults: SamplingDefaults) -> SamplingParameters:
+    return SamplingParameters(
+        temperature=_given(sampling.temperature, defaults.temperature),
+        top_p=_given(sampling.top_p, defaults.top_p),
+        top_k=_given(sampling.top_k, defaults.top_k),
+        min_p=_given(sampling.min_p, defaults.min_p),
+        repetition_penalty=_given(sampling.repetition_penalty, defaults.repetition_penalty),
+        frequency_penalty=_given(sampling.frequency_penalty, defaults.frequency_penalty),
+        presence_penalty=_given(sampling.presence_penalty, defaults.presence_penalty),
+        logit_bias=sampling.logit_bias,
+        seed=sampling.seed,
+    )
+
+
+def _given(value: _T | None, default: _T) -> _T:
+    return default if value is None else value
+
+
+def _violation(name: str, description: str) -> FieldViolation:
+    return FieldViolation(f"input.sampling.{name}", description)
+
+
+def _field(prompt: Prompt) -> str:
+    match prompt:
+        case Conversation():
+            return "input.conversation"
+        case TextPrompt():
+            return "input.text"
+        case TokenPrompt():
+            return "input.tokens"
+
+
+def _characters(prompt: Prompt) -> int:
+    match prompt:
+        case Conversation():
+            return sum(len(message.text) for message in prompt.messages)
+        case TextPrompt():
+            return len(prompt.text)
+        case TokenPrompt():
+            return 0

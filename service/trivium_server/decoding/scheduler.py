@@ -1,0 +1,88 @@
+"""Decides what the engine runs next. Pure: no threads, no model, the time is passed in.
+
+Requests wait in order of arrival. One at a time is read in (prefilled), in chunks, with a decoding step of all running
+sequences between two chunks, so that a long prompt delays a running stream by one chunk and not by the whole prompt. A
+request starts when there are slots for all its candidates.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from trivium_server.decoding.sequence import DecodeRequest, Sequence
+
+# A prompt that has the machine to itself is read in bigger chunks, which cost less per token.
+_UNCONTENDED_CHUNKS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefillChunk:
+    """Tokens [start, end) of a prompt; is_last when they complete it."""
+
+    request: DecodeRequest
+    start: int
+    end: int
+
+    @property
+    def is_last(self) -> bool:
+        return self.end == len(self.request.prompt_ids)
+
+
+class Scheduler:
+    """The waiting, the one being read in, and the running. running[i] decodes in KV slot i."""
+
+    def __init__(self, *, slots: int, prefill_chunk_tokens: int) -> None:
+        self._slots = slots
+        self._chunk_tokens = prefill_chunk_tokens
+        self.waiting: deque[DecodeRequest] = deque()
+        self.prefilling: DecodeRequest | None = None
+        self.running: list[tuple[DecodeRequest, Sequence]] = []
+        self._prefill_s_per_token = 0.0
+
+    @property
+    def is_idle(self) -> bool:
+        return not (self.waiting or self.prefilling or self.running)
+
+    def add(self, request: DecodeRequest) -> None:
+        self.waiting.append(request)
+
+    def drop_hopeless(self, now_s: float) -> list[DecodeRequest]:
+        """Removes and returns the waiting requests that were cancelled or cannot have a token before their deadline."""
+        dropped = [r for r in self.waiting if r.is_cancelled or now_s + self._prefill_estimate_s(r) >= r.deadline_s]
+        if dropped:
+            self.waiting = deque(r for r in self.waiting if r not in dropped)
+        return dropped
+
+    def next_chunk(self) -> PrefillChunk | None:
+        """Returns the next piece of prompt to read, from a new request if none is under way and one fits."""
+        if self.prefilling is None and self.waiting and self._fits(self.waiting[0]):
+            self.prefilling = self.waiting.popleft()
+        request = self.prefilling
+        if request is None:
+            return None
+        start, total = request.num_prefilled, len(request.prompt_ids)
+        size = self._chunk_tokens
+        # Boundaries that depend on the load could change a rounding; a reproducible request has fixed ones.
+        if not self.running and not request.is_reproducible:
+            size *= _UNCONTENDED_CHUNKS
+        # Attention kernels differ for a single query; a prompt is never cut so that one token is left alone.
+        end = total if total - start <= size + 1 else start + size
+        return PrefillChunk(request=request, start=start, end=end)
+
+    def chunk_done(self, chunk: PrefillChunk, elapsed_s: float) -> None:
+        """Records a chunk; a completed request is no longer prefilling, and the caller puts it into running."""
+        chunk.request.num_prefilled = chunk.end
+        per_token = elapsed_s / (chunk.end - chunk.start)
+        self._prefill_s_per_token += 0.2 * (per_token - self._prefill_s_per_token)
+        if chunk.is_last:
+            self.prefilling = None
+
+    def stop_prefilling(self) -> DecodeRequest | None:
+        """Gives up the request that is being read in and returns it."""
+        request, self.prefilling = self.prefilling, None
+        return request
+
+    def _fits(self, request: DecodeRequest) -> bool:
+        return len(self.running) + len(request.sequences) <= self._slots
+
+    def _prefill_estimate_s(self, request: DecodeRequest) -> float:
+        return self._prefill_s_per_token * len(request.prompt_ids)

@@ -1,0 +1,148 @@
+"""ONNX Runtime sessions. The only module that imports onnxruntime."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+# onnxruntime 1.32 is the first whose GroupQueryAttention takes query_seqlens on CPU, which ragged batches need.
+MINIMUM_VERSION = (1, 32)
+
+_DTYPES: Mapping[str, np.dtype[np.generic]] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(float16)": np.dtype(np.float16),
+    "tensor(int64)": np.dtype(np.int64),
+    "tensor(int32)": np.dtype(np.int32),
+    "tensor(int8)": np.dtype(np.int8),
+    "tensor(uint8)": np.dtype(np.uint8),
+    "tensor(bool)": np.dtype(np.bool_),
+}
+
+
+class SessionError(Exception):
+    """A graph could not be loaded, or is not what its folder says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """Name, dtype and shape of a graph input or output; a dimension that varies is None."""
+
+    name: str
+    dtype: np.dtype[np.generic]
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOptions:
+    """How a session runs. Threads count per run; spinning trades idle CPU for latency between runs."""
+
+    intra_op_threads: int
+    allow_spinning: bool
+    execution_providers: tuple[str, ...]
+
+
+def available_providers() -> tuple[str, ...]:
+    """Returns the execution providers that the installed onnxruntime wheel has, best first."""
+    return tuple(ort.get_available_providers())
+
+
+class Session:
+    """A loaded graph. Runs may be concurrent; bindings belong to one thread at a time."""
+
+    def __init__(self, path: Path, options: SessionOptions) -> None:
+        """Loads the graph at `path`. Raises SessionError with the reason, also for a provider that the wheel lacks."""
+        _require_version()
+        missing = [name for name in options.execution_providers if name not in available_providers()]
+        if missing:
+            raise SessionError(
+                f"runtime.execution_providers: the installed onnxruntime has no {', '.join(missing)}; "
+                f"it has {', '.join(available_providers())}"
+            )
+        native = ort.SessionOptions()
+        native.intra_op_num_threads = options.intra_op_threads
+        native.inter_op_num_threads = 1
+        native.log_severity_level = 3
+        native.add_session_config_entry("session.intra_op.allow_spinning", str(int(options.allow_spinning)))
+        try:
+            self._native = ort.InferenceSession(str(path), native, providers=list(options.execution_providers))
+        except Exception as error:  # onnxruntime raises a dozen classes that share no other base
+            raise SessionError(f"{path.name}: {_first_line(error)}") from error
+        self.execution_provider: str = self._native.get_providers()[0]
+        if self.execution_provider != options.execution_providers[0]:
+            # onnxruntime only logs a failed provider (a missing driver, say) and goes on with the next one.
+            raise SessionError(
+                f"runtime.execution_providers: {options.execution_providers[0]} did not start on this machine; "
+                f"onnxruntime fell back to {self.execution_provider}"
+            )
+        self.inputs = {spec.name: spec for spec in map(_spec, self._native.get_inputs())}
+        self.outputs = {spec.name: spec for spec in map(_spec, self._native.get_outputs())}
+
+    def binding(self) -> "Binding":
+        """Returns a new set of bound inputs and outputs for this session."""
+        return Binding(self._native)
+
+
+class Binding:
+    """Inputs and outputs bound to numpy arrays, which onnxruntime reads and writes in place.
+
+    Rebinding a name replaces its array. The binding keeps its arrays alive.
+    """
+
+    def __init__(self, native: ort.InferenceSession) -> None:
+        self._native = native
+        self._binding = native.io_binding()
+        self._kept: dict[str, tuple[NDArray[np.generic], ort.OrtValue]] = {}
+        self._options = ort.RunOptions()
+
+    def bind_input(self, name: str, array: NDArray[np.generic]) -> None:
+        """Binds a C-contiguous array as the input of that name."""
+        self._binding.bind_ortvalue_input(name, self._keep("in:" + name, array))
+
+    def bind_output(self, name: str, array: NDArray[np.generic]) -> None:
+        """Binds a C-contiguous array, of the exact shape that the graph will produce, as the output of that name."""
+        self._binding.bind_ortvalue_output(name, self._keep("out:" + name, array))
+
+    def bind_shared(self, input_name: str, output_name: str, array: NDArray[np.generic]) -> None:
+        """Binds one array as an input and an output, for graphs that update it in place."""
+        value = self._keep("in:" + input_name, array)
+        self._binding.bind_ortvalue_input(input_name, value)
+        self._binding.bind_ortvalue_output(output_name, value)
+
+    def run(self) -> None:
+        """Runs the graph. Releases the GIL. Raises SessionError."""
+        try:
+            self._native.run_with_iobinding(self._binding, self._options)
+        except Exception as error:  # as above
+            raise SessionError(_first_line(error)) from error
+
+    def _keep(self, key: str, array: NDArray[np.generic]) -> ort.OrtValue:
+        value = ort.OrtValue.ortvalue_from_numpy(array)
+        self._kept[key] = (array, value)
+        return value
+
+
+def missing_names(present: Mapping[str, TensorSpec], wanted: Sequence[str]) -> list[str]:
+    """Returns those of `wanted` that the graph lacks, in order."""
+    return [name for name in wanted if name not in present]
+
+
+def _require_version() -> None:
+    found = tuple(int(part) for part in ort.__version__.split(".")[:2])
+    if found < MINIMUM_VERSION:
+        wanted = ".".join(map(str, MINIMUM_VERSION))
+        raise SessionError(f"onnxruntime {wanted} or newer is needed; {ort.__version__} is installed")
+
+
+def _spec(native: ort.NodeArg) -> TensorSpec:
+    dtype = _DTYPES.get(native.type)
+    if dtype is None:
+        raise SessionError(f"{native.name} has the unsupported type {native.type}")
+    shape = tuple(dim if isinstance(dim, int) else None for dim in native.shape)
+    return TensorSpec(name=native.name, dtype=dtype, shape=shape)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:500] if str(error).strip() else type(error).__name__

@@ -1,0 +1,99 @@
+"""Renders a conversation with a model's own chat template, as Hugging Face tokenizers define it, safely.
+
+Templates come with models, so they run in jinja2's sandbox, and with the same extras that transformers gives them:
+`raise_exception`, `strftime_now`, loop controls and trimmed blocks. Control tokens that a message spells out stay text:
+otherwise a user could end their turn and speak as the system.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from jinja2 import TemplateError as JinjaError
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+# Two noncharacters in a row, which no valid interchange of text contains.
+_BREAK = "\ufdd0\ufdd1"
+
+# What a template's own expressions can raise, besides jinja2's errors.
+_TEMPLATE_FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+
+
+class ChatTemplateError(Exception):
+    """The template is broken, or refuses the conversation; the message is the template's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptPiece:
+    """A piece of a rendered prompt: text, or one control token."""
+
+    text: str
+    is_control: bool
+
+
+class ChatTemplate:
+    """A compiled template. May be used concurrently."""
+
+    def __init__(self, source: str, *, control_tokens: Iterable[str], variables: Mapping[str, str]) -> None:
+        """variables: `bos_token`, `eos_token` and such, as templates use them. Raises ChatTemplateError."""
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        environment.globals["raise_exception"] = _raise
+        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
+        try:
+            self._template = environment.from_string(source)
+        except JinjaError as error:
+            raise ChatTemplateError(f"the chat template does not compile: {error}") from error
+        self._variables = dict(variables)
+        names = sorted((name for name in control_tokens if len(name) > 1), key=len, reverse=True)
+        self._control = re.compile("|".join(map(re.escape, names))) if names else None
+
+    def render(self, messages: Sequence[tuple[str, str]]) -> list[PromptPiece]:
+        """Renders (role, text) messages, oldest first, as the pieces of a prompt.
+
+        If the last one is the assistant's, its text is left open to be continued; otherwise the assistant's turn is
+        opened. Raises ChatTemplateError.
+        """
+        escaped = [{"role": role, "content": self._escape(text)} for role, text in messages]
+        is_open = messages[-1][0] == "assistant"
+        try:
+            rendered = self._template.render(messages=escaped, add_generation_prompt=not is_open, **self._variables)
+        except (JinjaError, *_TEMPLATE_FAULTS) as error:
+            raise ChatTemplateError(str(error)) from error
+        if is_open:
+            rendered = _cut_after(rendered, escaped[-1]["content"].rstrip())
+        return self._split(rendered)
+
+    def _escape(self, text: str) -> str:
+        if self._control is None:
+            return text
+        return self._control.sub(lambda match: match[0][0] + _BREAK + match[0][1:], text)
+
+    def _split(self, rendered: str) -> list[PromptPiece]:
+        pieces: list[PromptPiece] = []
+        start = 0
+        for match in self._control.finditer(rendered) if self._control else ():
+            pieces.append(_text(rendered[start : match.start()]))
+            pieces.append(PromptPiece(text=match[0], is_control=True))
+            start = match.end()
+        pieces.append(_text(rendered[start:]))
+        return [piece for piece in pieces if piece.text]
+
+
+def _text(rendered: str) -> PromptPiece:
+    return PromptPiece(text=rendered.replace(_BREAK, ""), is_control=False)
+
+
+def _cut_after(rendered: str, content: str) -> str:
+    """Cuts a rendered prompt after the last message, which is the last occurrence of its content."""
+    place = rendered.rfind(content)
+    if place < 0:
+        raise ChatTemplateError("the model's chat template cannot continue an assistant's message")
+    return rendered[: place + len(content)]
+
+
+def _raise(message: str) -> None:
+    raise JinjaError(message)
