@@ -24,15 +24,18 @@ from trivium_server.architectures.capabilities import (
 )
 from trivium_server.architectures.genai_folder import FolderError, GenaiFolder, read_genai_folder
 from trivium_server.config import GenerationConfig, RuntimeConfig
-from trivium_server.decoding.decoder import Decoder
-from trivium_server.decoding.engine import Engine, warm_up
+from trivium_server.decoding.decoder import Decoder, GraphError
+from trivium_server.decoding.engine import Engine, EngineClosedError, warm_up
 from trivium_server.decoding.sampling import SamplingParameters
 from trivium_server.decoding.sequence import DecodeRequest, StopConditions
-from trivium_server.errors import FieldViolation, InputTooLong, InvalidArgument, UnsupportedFeature
-from trivium_server.runtime.session import Session, SessionOptions
+from trivium_server.errors import CallAborted, FieldViolation, InputTooLong, InvalidArgument, UnsupportedFeature
+from trivium_server.runtime.session import Session, SessionError, SessionOptions
 from trivium_server.text.assembler import TextAssembler
 from trivium_server.text.chat_template import ChatTemplate, ChatTemplateError
-from trivium_server.text.vocabulary import Vocabulary, read_vocabulary
+from trivium_server.text.vocabulary import UnsupportedTokenizerError, Vocabulary, read_vocabulary
+
+LOAD_ERRORS = (FolderError, SessionError, GraphError, ChatTemplateError, UnsupportedTokenizerError)
+"""What `load` raises about a folder; the text says what is wrong with it."""
 
 # Shorter prompts are tokenized on the event loop: a tenth of a millisecond, less than a hop to a thread and back.
 _INLINE_CHARACTERS = 2048
@@ -46,7 +49,7 @@ def load(
 ) -> "GenaiModel":
     """Loads a model folder; takes seconds, so call it off the event loop. progress: called with 0 to 1.
 
-    Raises FolderError, SessionError, GraphError, ChatTemplateError or UnsupportedTokenizerError with what is wrong.
+    Raises one of LOAD_ERRORS with what is wrong.
     """
     description = read_genai_folder(folder, precision=runtime.precision)
     tokenizer_file = folder / "tokenizer.json"
@@ -57,7 +60,7 @@ def load(
     progress(0.2)
     options = SessionOptions(
         intra_op_threads=runtime.intra_op_threads,
-        allow_spinning=runtime.allow_spinning,
+        spin_duration_us=runtime.spin_duration_us,
         execution_providers=runtime.execution_providers,
     )
     session = Session(description.graph, options)
@@ -166,7 +169,10 @@ class GenaiModel:
             vocabulary_size=self.limits.vocabulary_size,
             top_logprobs=request.top_logprobs,
         )
-        self._engine.submit(decode_request)
+        try:
+            self._engine.submit(decode_request)
+        except EngineClosedError as error:
+            raise CallAborted(self._name) from error
         return Answer(
             self._engine,
             decode_request,

@@ -1,0 +1,78 @@
+# `make` lists the targets. Each works alone, on a fresh machine, and again.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash -eu -o pipefail
+PYTHON ?= python3.11
+BIN := .venv/bin
+MODEL := smollm2-135m-instruct
+GRPCURL_VERSION := v1.9.3
+# Tools come from .venv and .tools, and nothing from the machine's own Python leaks in.
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/bin:$(PATH)
+export PYTHONPATH :=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+INSTALLED := .venv/.installed
+PROJECTS := clients/python/pyproject.toml models/pyproject.toml service/pyproject.toml
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(INSTALLED): requirements/dev.txt $(PROJECTS)
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; set PYTHON=… to another Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) cannot make virtual environments; on Debian: apt-get install python3.11-venv" >&2; exit 1; }
+	@echo "Setting up .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --progress-bar on --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e clients/python -e models -e service
+	@touch $@
+
+.tools/bin/grpcurl: ## (go) the third-party client that the tests call
+	@command -v go >/dev/null || { echo "make: the tests need Go, to install grpcurl" >&2; exit 1; }
+	@echo "Installing grpcurl $(GRPCURL_VERSION)"
+	@GOBIN=$(CURDIR)/.tools/bin go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
+
+.PHONY: setup
+setup: $(INSTALLED) ## Install server, client, tools and the trivium command into .venv
+
+.PHONY: model
+model: $(INSTALLED) ## Fetch and export the default model
+	@trivium models pull $(MODEL)
+
+.PHONY: demo
+demo: model ## Start a server, ask a real language model, watch it answer
+	@python examples/demo.py --model $(MODEL)
+
+.PHONY: test
+test: model .tools/bin/grpcurl ## Run all tests
+	@python -m pytest
+
+.PHONY: serve
+serve: model ## Serve the default model on 127.0.0.1:50051
+	@trivium serve
+
+.PHONY: check
+check: $(INSTALLED) ## Check format, lint, types, layers, the contract, and that generated code is current
+	@tools/check.sh
+
+.PHONY: format
+format: $(INSTALLED) ## Format Python and Protobuf
+	@ruff check --fix --quiet . ; ruff format --quiet . && buf format -w
+
+.PHONY: generate
+generate: $(INSTALLED) ## Generate stubs, exceptions and the error catalogue from the contract
+	@tools/generate.sh
+
+.PHONY: bench
+bench: model ## Measure against the bare loop, llama.cpp and onnxruntime-genai, side by side
+	@benchmarks/run.sh
+
+.PHONY: trials
+trials: model ## Run the long reliability trials
+	@python -m pytest trials -p no:cacheprovider
+
+.PHONY: lock
+lock: $(INSTALLED) ## Resolve and lock all dependencies anew
+	@tools/lock.sh
+
+.PHONY: clean
+clean: ## Remove what make made here; models stay in the store
+	@rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Generates everything that follows from the contract. With --check: fails when what is committed is not current.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=.
+if [[ ${1:-} == --check ]]; then
+    out=$(mktemp -d)
+    trap 'rm -rf "$out"' EXIT
+fi
+buf generate --output "$out"
+python tools/generate_errors.py --output "$out"
+if [[ $out != . ]]; then
+    stale=0
+    while IFS= read -r -d '' file; do
+        cmp --silent "$out/$file" "$file" || { echo "stale: $file" >&2; stale=1; }
+    done < <(cd "$out" && find . -type f -print0)
+    # A generated file whose source is gone is stale too.
+    while IFS= read -r file; do
+        [[ -e $out/$file ]] || { echo "orphan: $file" >&2; stale=1; }
+    done < <(git ls-files -co --exclude-standard '*_pb2.py' '*_pb2.pyi' '*_pb2_grpc.py' '*_pb2_grpc.pyi')
+    ((stale == 0)) || { echo "generated code is not current: run make generate" >&2; exit 1; }
+fi
