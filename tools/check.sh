@@ -16,17 +16,19 @@ check() {
     fi
 }
 
-# The contract on the main branch is the one that clients rely on. A clone without that branch compares with its origin;
-# before the first release of the contract there is nothing to compare with.
+# The contract on the main branch is the one that clients rely on. On the main branch itself, what it was before its last
+# change. Before the second change there is nothing to compare with.
 breaking() {
-    local ref
-    for ref in origin/main main; do
-        if git cat-file -e "$ref:buf.yaml" 2>/dev/null; then
-            buf breaking --against ".git#ref=$(git rev-parse "$ref")"
-            return
-        fi
-    done
-    echo "         no earlier contract to compare with"
+    local base
+    base=$(git rev-parse --verify --quiet origin/main || git rev-parse --verify --quiet main || true)
+    if [[ -z $base || $base == "$(git rev-parse HEAD)" ]]; then
+        base=$(git rev-list HEAD -- proto | sed -n 2p)
+    fi
+    if [[ -n $base ]] && git cat-file -e "$base:buf.yaml" 2>/dev/null; then
+        buf breaking --against ".git#ref=$base"
+    else
+        echo "         no earlier contract to compare with"
+    fi
 }
 
 check "python format" ruff format --check --quiet .

@@ -8,9 +8,11 @@ if [[ ${1:-} == --check ]]; then
     trap 'rm -rf "$out"' EXIT
 fi
 buf generate --output "$out"
-python tools/generate_errors.py --output "$out"
-if [[ $out != . ]]; then
+if [[ $out == . ]]; then
+    python tools/generate_errors.py
+else
     stale=0
+    python tools/generate_errors.py --check || stale=1
     while IFS= read -r -d '' file; do
         cmp --silent "$out/$file" "$file" || { echo "stale: $file" >&2; stale=1; }
     done < <(cd "$out" && find . -type f -print0)

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from trivium_server.errors import DeadlineExceeded, QueueFull, QueueTimeout, Tri
         {"temperature": 0.7, "top_k": 50, "repetition_penalty": 1.2, "frequency_penalty": 0.5},
     ],
 )
-def test_batched_equals_single(model: GenaiModel, loop: asyncio.Runner, sampling: dict[str, float]) -> None:
+def test_batched_equals_single(model: GenaiModel, loop: asyncio.Runner, sampling: dict[str, Any]) -> None:  # by name
     requests = [ask(chat(question), seed=index, **sampling) for index, question in enumerate(QUESTIONS)]
 
     async def run() -> None:

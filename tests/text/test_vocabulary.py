@@ -1,5 +1,7 @@
 """The bytes of tokens, against the tokenizers' own decoders."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ def byte_fallback() -> Tokenizer:
 
 @pytest.mark.parametrize("make", [byte_level, byte_fallback])
 @given(text=st.text(max_size=30))
-def test_bytes_of_tokens_join_to_the_text(make: type[Tokenizer], text: str) -> None:
+def test_bytes_of_tokens_join_to_the_text(make: Callable[[], Tokenizer], text: str) -> None:
     tokenizer = make()
     token_bytes = read_vocabulary(tokenizer, tokenizer.get_vocab_size()).token_bytes
     # Metaspace spells a space and U+2581 alike.

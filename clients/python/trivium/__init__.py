@@ -1,0 +1,112 @@
+"""The Python client of Trivium, an AI inference service over gRPC.
+
+    import trivium
+
+    with trivium.Client() as client:
+        for delta in client.text.stream("Name two colours."):
+            print(delta.text, end="")
+
+Client blocks and is thread-safe; AsyncClient is the same for asyncio. Prompts are in trivium.prompts, what calls raise
+in trivium.errors. Every result has the Protobuf message it was made from as `raw`.
+"""
+
+from trivium import errors
+from trivium._async_client import AsyncClient
+from trivium._async_models import AsyncAdminClient, AsyncLoadStream, AsyncModelsClient, AsyncWatchStream
+from trivium._async_text import AsyncTextClient, AsyncTextStream
+from trivium._retry import RetryPolicy
+from trivium._sync_client import Client
+from trivium._sync_models import AdminClient, LoadStream, ModelsClient, WatchStream
+from trivium._sync_text import TextClient, TextStream
+from trivium._version import __version__
+from trivium.admin_info import LoadProgress, ServerInfo
+from trivium.call_info import CallInfo, CallWarning, ServedModel, Timing, Usage, WarningCode
+from trivium.errors import TriviumError
+from trivium.generation import (
+    Candidate,
+    CandidateFinished,
+    Completed,
+    Delta,
+    FinishReason,
+    GenerationEvent,
+    GenerationResult,
+    Heartbeat,
+    Started,
+    Token,
+    TokenCount,
+    TokenLogprob,
+)
+from trivium.models import (
+    Capability,
+    Model,
+    ModelChanged,
+    ModelEvent,
+    ModelLimits,
+    ModelLoadError,
+    ModelRemoved,
+    ModelState,
+    SnapshotEnd,
+)
+from trivium.prompts import Conversation, Message, MessageDict, Prompt, Role, TextPrompt, TokenPrompt
+from trivium.sampling import Sampling, SamplingOptions
+from trivium.settings import TLS
+
+__all__ = [
+    "TLS",
+    "AdminClient",
+    "AsyncAdminClient",
+    "AsyncClient",
+    "AsyncLoadStream",
+    "AsyncModelsClient",
+    "AsyncTextClient",
+    "AsyncTextStream",
+    "AsyncWatchStream",
+    "CallInfo",
+    "CallWarning",
+    "Candidate",
+    "CandidateFinished",
+    "Capability",
+    "Client",
+    "Completed",
+    "Conversation",
+    "Delta",
+    "FinishReason",
+    "GenerationEvent",
+    "GenerationResult",
+    "Heartbeat",
+    "LoadProgress",
+    "LoadStream",
+    "Message",
+    "MessageDict",
+    "Model",
+    "ModelChanged",
+    "ModelEvent",
+    "ModelLimits",
+    "ModelLoadError",
+    "ModelRemoved",
+    "ModelState",
+    "ModelsClient",
+    "Prompt",
+    "RetryPolicy",
+    "Role",
+    "Sampling",
+    "SamplingOptions",
+    "ServedModel",
+    "ServerInfo",
+    "SnapshotEnd",
+    "Started",
+    "TextClient",
+    "TextPrompt",
+    "TextStream",
+    "Timing",
+    "Token",
+    "TokenCount",
+    "TokenLogprob",
+    "TokenPrompt",
+    "TriviumError",
+    "Usage",
+    "WarningCode",
+    "WatchStream",
+    "__version__",
+    "errors",
+]

@@ -1,0 +1,153 @@
+"""The asynchronous client's faces for the models of a server and for its operator."""
+
+from collections.abc import AsyncIterator, Mapping
+
+from trivium import _calls
+from trivium._assembly import LoadAssembly, WatchAssembly
+from trivium._async_transport import AsyncStream, AsyncTransport
+from trivium._call_settings import quiet_stream_options, unary_options
+from trivium.admin.v1 import admin_pb2
+from trivium.admin_info import LoadProgress, ServerInfo
+from trivium.models import Capability, Model, ModelEvent
+from trivium.v1 import models_pb2
+
+__all__ = ["AsyncAdminClient", "AsyncLoadStream", "AsyncModelsClient", "AsyncWatchStream"]
+
+
+class AsyncWatchStream(AsyncStream[models_pb2.WatchModelsRequest, models_pb2.WatchModelsResponse, ModelEvent]):
+    """The models of a server and every change of one, until the caller stops.
+
+    Iterate it; see AsyncTextStream for the rest. Raises TruncatedStream where the server ends it.
+    """
+
+    def __aiter__(self) -> AsyncIterator[ModelEvent]:
+        return self._events()
+
+
+class AsyncLoadStream(AsyncStream[admin_pb2.LoadModelRequest, admin_pb2.LoadModelResponse, LoadProgress]):
+    """The progress of a load. Iterate it; see AsyncTextStream for the rest. Closing it does not stop the load."""
+
+    def __aiter__(self) -> AsyncIterator[LoadProgress]:
+        return self._events()
+
+
+class AsyncModelsClient:
+    """Tells which models a server has. For one event loop. Every method raises TriviumError.
+
+    timeout_s limits all attempts of a call together, in seconds; None is the client's default, math.inf no limit.
+    """
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def list(
+        self,
+        capability: Capability | None = None,
+        *,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> list[Model]:
+        """Returns all models by name, or those with a capability. Reads as many pages as there are."""
+        options = unary_options(self._transport.settings, timeout_s, request_id, metadata)
+        models, page_token = await self._transport.unary(_calls.list_models(capability, ""), options)
+        while page_token:
+            page, page_token = await self._transport.unary(_calls.list_models(capability, page_token), options)
+            models += page
+        return models
+
+    async def get(
+        self,
+        name: str,
+        *,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Model:
+        """Returns one model. ModelNotFound, with near matches in its metadata, where there is none of that name."""
+        options = unary_options(self._transport.settings, timeout_s, request_id, metadata)
+        return await self._transport.unary(_calls.get_model(name), options)
+
+    def watch(
+        self,
+        *,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> AsyncWatchStream:
+        """Returns all models, then every change of one: ModelChanged for each, SnapshotEnd, then changes as they come.
+
+        Without timeout_s it goes on until the caller ends it.
+        """
+        call: _calls.StreamCall[models_pb2.WatchModelsRequest, models_pb2.WatchModelsResponse, ModelEvent]
+        call = _calls.StreamCall(_calls.WATCH_MODELS, models_pb2.WatchModelsRequest(), WatchAssembly())
+        options = quiet_stream_options(self._transport.settings, timeout_s, request_id, metadata)
+        return AsyncWatchStream(self._transport, call, options)
+
+
+class AsyncAdminClient:
+    """Operates one server; behind a load balancer, whichever answers. For one event loop.
+
+    Every method raises TriviumError. timeout_s limits all attempts of a call together, in seconds; None is the
+    client's default, math.inf no limit.
+    """
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def server_info(
+        self,
+        *,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ServerInfo:
+        """Returns what the server is and what it can do."""
+        options = unary_options(self._transport.settings, timeout_s, request_id, metadata)
+        return await self._transport.unary(_calls.get_server_info(), options)
+
+    async def drain(
+        self,
+        grace_period_s: float | None = None,
+        *,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> int:
+        """Makes the server finish its running calls, refuse new ones and exit. Returns how many calls were running.
+
+        grace_period_s: how long they may go on, 0 to 3600; None is the server's configured grace.
+        """
+        options = unary_options(self._transport.settings, timeout_s, request_id, metadata)
+        return await self._transport.unary(_calls.drain_server(grace_period_s), options)
+
+    def load_model(
+        self,
+        name: str,
+        *,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> AsyncLoadStream:
+        """Loads a model of the server's store; iterate the result for its progress, which ends when it is ready."""
+        assembly = LoadAssembly()
+        call = _calls.StreamCall(_calls.LOAD_MODEL, admin_pb2.LoadModelRequest(model=name), assembly)
+        options = quiet_stream_options(self._transport.settings, timeout_s, request_id, metadata)
+        return AsyncLoadStream(self._transport, call, options)
+
+    async def unload_model(
+        self,
+        name: str,
+        drain_timeout_s: float | None = None,
+        *,
+        timeout_s: float | None = None,
+        request_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Model:
+        """Finishes the running calls of a model, frees its memory, and returns it as it is then.
+
+        drain_timeout_s: how long its calls may go on, 0 to 3600; None is the server's configured grace. Give a
+        timeout_s that is longer than it.
+        """
+        options = unary_options(self._transport.settings, timeout_s, request_id, metadata)
+        return await self._transport.unary(_calls.unload_model(name, drain_timeout_s), options)

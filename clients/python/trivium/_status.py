@@ -1,0 +1,142 @@
+"""Turns what gRPC reports about a failed call into an exception of this package. Pure; both clients use it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, cast
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+
+from trivium._error_base import (
+    ERROR_BY_CODE,
+    ConnectionLost,
+    FieldViolation,
+    ServerUnavailable,
+    TriviumError,
+)
+from trivium._error_types import ERROR_BY_REASON
+from trivium.call_info import Usage, parse_usage
+from trivium.v1 import common_pb2
+
+ERROR_DOMAIN = "trivium.v1"
+STATUS_DETAILS_KEY = "grpc-status-details-bin"
+USAGE_KEY = "trivium-usage-bin"
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+
+# How gRPC words a connection that died under a call; measured when a server was killed: INTERNAL, not UNAVAILABLE.
+_RESET_MARKS = ("RST_STREAM", "Stream removed")
+
+_MessageT = TypeVar("_MessageT", bound=Message)
+
+
+class RpcFailure(Protocol):
+    """What the exceptions of grpc and grpc.aio have in common."""
+
+    def code(self) -> grpc.StatusCode: ...
+    def details(self) -> str | None: ...
+    def trailing_metadata(self) -> Iterable[tuple[str, str | bytes]] | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An exception ready to be raised, and what the retry policy must know beyond it.
+
+    pushback_ms is the server's grpc-retry-pushback-ms: negative forbids a retry, None leaves it to the client.
+    """
+
+    error: TriviumError
+    pushback_ms: int | None
+
+
+def read_failure(rpc_error: grpc.RpcError, *, request_id: str, answer_begun: bool = False) -> Failure:
+    """Maps a failed call. answer_begun: whether an event of its stream had arrived."""
+    call = cast(RpcFailure, rpc_error)  # grpc.RpcError declares nothing; every instance that a call raises has these
+    trailing = dict(call.trailing_metadata() or ())
+    details = _Details(trailing.get(STATUS_DETAILS_KEY))
+    code, message = call.code(), call.details() or ""
+    kind = _kind_of(code, message, details.reason, answer_begun)
+    error = kind(
+        message or code.name,
+        code=code,
+        reason=details.reason,
+        metadata=details.metadata,
+        field_violations=details.field_violations,
+        retry_after_s=details.retry_after_s,
+        request_id=details.request_id or request_id,
+        usage=_read_usage(trailing.get(USAGE_KEY)),
+    )
+    return Failure(error=error, pushback_ms=_read_pushback(trailing.get(PUSHBACK_KEY)))
+
+
+def _kind_of(code: grpc.StatusCode, message: str, reason: str | None, answer_begun: bool) -> type[TriviumError]:
+    if reason in ERROR_BY_REASON:
+        return ERROR_BY_REASON[reason]
+    if reason is None and is_transport_loss(code, message):
+        return ConnectionLost if answer_begun else ServerUnavailable
+    return ERROR_BY_CODE.get(code, TriviumError)
+
+
+def is_transport_loss(code: grpc.StatusCode, message: str) -> bool:
+    """Tells whether a status without ErrorInfo means that the connection, and not the call, failed."""
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return True
+    reset_code = code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+    return reset_code and any(mark in message for mark in _RESET_MARKS)
+
+
+class _Details:
+    """What google.rpc.Status in the trailing metadata says. Of a malformed or foreign one: nothing."""
+
+    def __init__(self, packed: str | bytes | None) -> None:
+        self.reason: str | None = None
+        self.metadata: dict[str, str] = {}
+        self.field_violations: tuple[FieldViolation, ...] = ()
+        self.retry_after_s: float | None = None
+        self.request_id: str | None = None
+        if not isinstance(packed, bytes):
+            return
+        try:
+            for detail in status_pb2.Status.FromString(packed).details:
+                self._read(detail)
+        except DecodeError:
+            return
+
+    def _read(self, detail: AnyMessage) -> None:
+        if info := _unpacked(detail, error_details_pb2.ErrorInfo):
+            if info.domain == ERROR_DOMAIN:
+                self.reason, self.metadata = info.reason, dict(info.metadata)
+        elif bad_request := _unpacked(detail, error_details_pb2.BadRequest):
+            self.field_violations = tuple(
+                FieldViolation(field=violation.field, description=violation.description)
+                for violation in bad_request.field_violations
+            )
+        elif retry := _unpacked(detail, error_details_pb2.RetryInfo):
+            self.retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+        elif request := _unpacked(detail, error_details_pb2.RequestInfo):
+            self.request_id = request.request_id
+
+
+def _unpacked(detail: AnyMessage, kind: type[_MessageT]) -> _MessageT | None:
+    message = kind()
+    return message if detail.Unpack(message) else None
+
+
+def _read_usage(packed: str | bytes | None) -> Usage | None:
+    if not isinstance(packed, bytes):
+        return None
+    try:
+        return parse_usage(common_pb2.Usage.FromString(packed))
+    except DecodeError:
+        return None
+
+
+def _read_pushback(value: str | bytes | None) -> int | None:
+    """An unreadable value forbids the retry, as the gRPC retry design (gRFC A6) has it."""
+    if value is None:
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return -1

@@ -1,0 +1,78 @@
+"""Where a streaming call stands. Pure; the blocking and the asynchronous stream share it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+import grpc
+
+from trivium._assembly import Assembly
+from trivium._error_base import CallCancelledError, StreamIdleTimeout, TruncatedStream
+from trivium._retry import Attempts
+from trivium._status import read_failure
+from trivium.settings import CallOptions
+
+ResponseT = TypeVar("ResponseT")
+EventT = TypeVar("EventT")
+
+
+class StreamState(Generic[ResponseT, EventT]):
+    """What has arrived, and what a failure means after that."""
+
+    def __init__(self, assembly: Assembly[ResponseT, EventT], options: CallOptions) -> None:
+        self._assembly = assembly
+        self._options = options
+        self.has_answer = False
+        self.is_over = False
+        self.is_closed = False
+
+    def accept(self, response: ResponseT) -> EventT | None:
+        """Takes the next message; returns its event, None for one that this version does not know."""
+        self.has_answer = True
+        with self._naming_the_request():
+            return self._assembly.feed(response)
+
+    def end(self) -> None:
+        """The server ended the stream with OK. Raises TruncatedStream where that was too early."""
+        self.is_over = True
+        with self._naming_the_request():
+            self._assembly.end()
+
+    @contextmanager
+    def _naming_the_request(self) -> Iterator[None]:
+        try:
+            yield
+        except TruncatedStream as error:
+            error.request_id = self._options.request_id
+            raise
+
+    def ensure_open(self) -> None:
+        """Raises CallCancelledError after close()."""
+        if self.is_closed:
+            raise self.cancelled()
+
+    def delay_before_retry(self, error: grpc.RpcError, attempts: Attempts) -> float | None:
+        """Decides about a failed read.
+
+        Returns the seconds after which the call is to be sent again, None where the answer was complete already;
+        raises the error where the call is lost.
+        """
+        if self._assembly.is_complete:
+            return None  # the terminal event said that everything was delivered; what follows it takes nothing away
+        if self.is_closed:
+            raise self.cancelled() from error
+        failure = read_failure(error, request_id=self._options.request_id, answer_begun=self.has_answer)
+        delay = None if self.has_answer else attempts.delay_before_retry(failure)
+        if delay is None:
+            raise failure.error from error
+        return delay
+
+    def expire(self, cause: BaseException) -> None:
+        """The idle limit passed in a read. Raises StreamIdleTimeout, unless the answer was complete already."""
+        if not self._assembly.is_complete:
+            limit = self._options.idle_timeout_s
+            raise StreamIdleTimeout(f"no event for {limit:g} s", request_id=self._options.request_id) from cause
+
+    def cancelled(self) -> CallCancelledError:
+        """The error of a stream that was closed on this side."""
+        return CallCancelledError("the stream was closed", request_id=self._options.request_id)

@@ -1,0 +1,118 @@
+"""The command group: our own commands, and those of other installed distributions."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+
+import click
+
+from trivium._version import __version__
+from trivium.cli._reporting import EXIT_INTERRUPTED
+
+PLUGIN_GROUP = "trivium.commands"
+OWN_COMMANDS = {
+    "chat": ("trivium.cli._chat:chat", "Talk with a model."),
+    "generate": ("trivium.cli._generate:generate", "Answer one prompt."),
+    "tokens": ("trivium.cli._tokens:tokens", "Count the tokens of a prompt."),
+    "status": ("trivium.cli._status:status", "Show the server and its models, with the state of each."),
+}
+"""Where each command is, and what it does: the list of commands is shown without importing them."""
+
+KNOWN_PLUGINS = {"models": "trivium-models", "serve": "trivium-server"}
+"""Commands that a newcomer reads about, and the distribution that each comes with."""
+
+
+class TriviumGroup(click.Group):
+    """Finds commands by name and imports only the one that runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return sorted(OWN_COMMANDS.keys() | KNOWN_PLUGINS.keys() | _plugins().keys())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
+        if cmd_name in OWN_COMMANDS:
+            module, _, attribute = OWN_COMMANDS[cmd_name][0].partition(":")
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+            return command
+        if cmd_name in _plugins():
+            return _load_plugin(cmd_name, _plugins()[cmd_name])
+        if cmd_name in KNOWN_PLUGINS:
+            return _unusable(cmd_name, f"not installed; run: pip install {KNOWN_PLUGINS[cmd_name]}")
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._summary(ctx, name)) for name in self.list_commands(ctx)])
+
+    def _summary(self, ctx: click.Context, name: str) -> str:
+        if name in OWN_COMMANDS:
+            return OWN_COMMANDS[name][1]
+        command = self.get_command(ctx, name)
+        return command.get_short_help_str(limit=80) if command else ""
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    """Other distributions' commands. Of two with one name, the first by distribution; our own names are not theirs."""
+    found: dict[str, EntryPoint] = {}
+    for point in sorted(entry_points(group=PLUGIN_GROUP), key=lambda p: (p.dist.name if p.dist else "", p.name)):
+        if point.name not in OWN_COMMANDS:
+            found.setdefault(point.name, point)
+    return found
+
+
+def _load_plugin(name: str, point: EntryPoint) -> click.Command:
+    try:
+        command = point.load()
+    except Exception as error:  # noqa: BLE001  # whatever somebody else's package raises must not take ours down
+        return _unusable(name, f"broken in {_owner(point)}: {type(error).__name__}: {error}")
+    if not isinstance(command, click.Command):
+        return _unusable(name, f"broken in {_owner(point)}: {point.value} is not a click command")
+    return command
+
+
+def _owner(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.value
+
+
+def _unusable(name: str, why: str) -> click.Command:
+    """Returns a command that is listed with the reason why it does not work, and says it when called."""
+
+    @click.command(
+        name,
+        help=f"({why})",
+        short_help=f"({why})",
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+    def unusable() -> None:
+        raise click.ClickException(f"`trivium {name}` is {why}")
+
+    return unusable
+
+
+@click.group(cls=TriviumGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="trivium", message="%(prog)s %(version)s")
+def trivium() -> None:
+    """Run language models on your own server, and talk to them.
+
+    \b
+    First steps:
+      trivium models pull smollm2-135m-instruct   fetch a model
+      trivium serve                               start a server on 127.0.0.1:50051
+      trivium chat                                talk to it
+
+    Commands find the server with --target or $TRIVIUM_TARGET. `trivium COMMAND --help` explains each.
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit status. Errors of a call become one line on standard error."""
+    try:
+        result = trivium.main(arguments, prog_name="trivium", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    sys.stdout.flush()
+    return result if isinstance(result, int) else 0
