@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trivium_server.decoding.sampling import NonFiniteLogitsError, Sampler, SamplingParameters, rank
+from trivium_server.decoding.sampling import NonFiniteLogitsError, Sampler, SamplingParameters, draw, rank
 
 V = 64
 
@@ -74,6 +74,16 @@ def test_same_seed_same_tokens(seed: int, stream: int, row: int) -> None:
     parameters = SamplingParameters(temperature=1.3, top_p=0.95, seed=seed)
     first, second = (sampler(parameters, stream=stream) for _ in range(2))
     assert [first.choose(logits_of(row + i)) for i in range(5)] == [second.choose(logits_of(row + i)) for i in range(5)]
+
+
+@given(
+    weights=st.lists(st.sampled_from([0.0, 1e-30, 0.25, 1.0]), min_size=1, max_size=1200).filter(any),
+    uniform=st.sampled_from([0.0, 1e-300, 0.5, float(np.nextafter(1.0, 0.0))]),
+)
+def test_what_is_drawn_has_weight(weights: list[float], uniform: float) -> None:
+    drawn = draw(np.array(weights, np.float32), uniform)
+    assert weights[drawn] > 0
+    assert sum(weights[:drawn]) <= uniform * sum(weights) + 1e-6
 
 
 def test_candidates_of_one_seed_differ() -> None:

@@ -15,8 +15,11 @@ from trivium_server.numerics import log_softmax, top_indices
 
 Logits = NDArray[np.float32]
 
-# Tokens this far below the likeliest one, in units of temperature, are left out of the first sort: e^-16 is 1e-7.
-_HEAD_DEPTH = 16.0
+# How far below the likeliest token, in units of temperature, top-p looks for the tokens that it keeps: first among the
+# few that are nearly as likely, and only when those do not suffice among more. Sorting all would cost milliseconds.
+_HEAD_DEPTHS = (6.0, 12.0, np.inf)
+
+_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,38 +106,65 @@ class Sampler:
 
     def _sample(self, logits: Logits, best: int) -> int:
         p = self._parameters
-        # Unnormalised probabilities, relative to the likeliest token, in double so that sums do not depend on order.
-        peak = float(logits[best])
-        scale = 1.0 / max(p.temperature, 1e-4)
+        # Weights are probabilities relative to the likeliest token. Sums are in double, so they hardly depend on order.
+        scale = np.float32(1.0 / max(p.temperature, 1e-4))
         if p.top_k:
             ids = top_indices(logits, p.top_k)
-            weights = np.exp((logits[ids].astype(np.float64) - peak) * scale)
-            total = float(weights.sum())
+            weights = np.exp((logits[ids] - logits[best]) * scale)
+            if p.top_p < 1.0:
+                kept = _num_to_reach(weights, p.top_p * float(weights.sum(dtype=np.float64)))
+                ids, weights = ids[:kept], weights[:kept]
         elif p.top_p < 1.0:
-            ids, weights, total = self._head(logits, peak, scale)
+            ids, weights = _nucleus((logits - logits[best]) * scale, p.top_p)
         else:
-            ids = np.arange(len(logits))
-            weights = np.exp((logits.astype(np.float64) - peak) * scale)
-            total = float(weights.sum())
-        if p.top_p < 1.0:
-            kept = int(np.searchsorted(np.cumsum(weights), p.top_p * total)) + 1
-            ids, weights = ids[:kept], weights[:kept]
+            ids, weights = None, np.exp((logits - logits[best]) * scale)
         if p.min_p > 0.0:
-            likely = weights >= p.min_p
-            ids, weights = ids[likely], weights[likely]
-        cumulative = np.cumsum(weights)
-        drawn = np.searchsorted(cumulative, self._random.random() * cumulative[-1], side="right")
-        return int(ids[min(int(drawn), len(ids) - 1)])
+            likely = np.flatnonzero(weights >= p.min_p)
+            ids, weights = likely if ids is None else ids[likely], weights[likely]
+        drawn = draw(weights, self._random.random())
+        return drawn if ids is None else int(ids[drawn])
 
-    def _head(self, logits: Logits, peak: float, scale: float) -> tuple[NDArray[np.intp], NDArray[np.float64], float]:
-        """Returns ids and weights of the likeliest tokens in order, enough to reach top_p, and the weight of all."""
-        all_weights = np.exp((logits - np.float32(peak)) * np.float32(scale))
-        total = float(all_weights.sum(dtype=np.float64))
-        head = np.flatnonzero(logits > peak - _HEAD_DEPTH / scale)
-        if float(all_weights[head].sum(dtype=np.float64)) < self._parameters.top_p * total:
-            head = np.arange(len(logits))
-        ids = head[np.argsort(-logits[head], kind="stable")]
-        return ids, all_weights[ids].astype(np.float64), total
+
+def draw(weights: NDArray[np.float32], uniform: float) -> int:
+    """Returns an index with probability proportional to its weight. uniform: in [0, 1).
+
+    Inverts the cumulative sum in two levels, first of blocks, then inside one, which spares summing up the whole
+    vocabulary one by one.
+    """
+    starts = np.arange(0, len(weights), _BLOCK)
+    ends = np.cumsum(np.add.reduceat(weights, starts), dtype=np.float64)
+    # Below the total even where the product rounds up, so that what is found has weight.
+    target = min(uniform * ends[-1], np.nextafter(ends[-1], 0.0))
+    block = int(np.searchsorted(ends, target, side="right"))
+    start = int(starts[block])
+    part = weights[start : start + _BLOCK]
+    before = ends[block - 1] if block else 0.0
+    place = int(np.searchsorted(np.cumsum(part, dtype=np.float64), target - before, side="right"))
+    # The two ways to sum up a block may differ in the last bit; a token without weight is never drawn.
+    return start + min(place, int(np.flatnonzero(part)[-1]))
+
+
+def _nucleus(depths: Logits, top_p: float) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Returns ids and weights of the fewest likeliest tokens whose probability reaches top_p, likeliest first.
+
+    depths: scaled logits relative to the greatest, shape (vocabulary,).
+    """
+    all_weights = np.exp(depths)
+    wanted = top_p * float(all_weights.sum(dtype=np.float64))
+    ids, weights = np.zeros(0, np.intp), np.zeros(0, np.float32)
+    for depth in _HEAD_DEPTHS:
+        ids = np.flatnonzero(depths > -depth)
+        weights = all_weights[ids]
+        if float(weights.sum(dtype=np.float64)) >= wanted:
+            break
+    order = np.argsort(-weights, kind="stable")
+    kept = _num_to_reach(weights[order], wanted)
+    return ids[order[:kept]], weights[order[:kept]]
+
+
+def _num_to_reach(weights: NDArray[np.float32], wanted: float) -> int:
+    """Returns how many weights, from the first, add up to `wanted`."""
+    return int(np.searchsorted(np.cumsum(weights, dtype=np.float64), wanted)) + 1
 
 
 def rank(logits: Logits, chosen: int, num_alternatives: int) -> tuple[RankedToken, tuple[RankedToken, ...]]:
