@@ -1,0 +1,214 @@
+"""The composition root: settings -> models -> services -> server; start, drain, stop. The only place that wires."""
+
+import asyncio
+import contextlib
+import importlib.metadata
+import logging
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Coroutine
+
+import trivium_server.rpc.server as rpc_server
+from trivium_server.architectures import genai
+from trivium_server.architectures.catalog import Catalog, Family
+from trivium_server.architectures.model_state import ModelState
+from trivium_server.config import Config
+from trivium_server.errors import ModelNotFound
+from trivium_server.rpc.admin import AdminService, DrainControl, ServerFacts
+from trivium_server.rpc.admission import Admission
+from trivium_server.rpc.boundary import Boundary
+from trivium_server.rpc.generation import TextGenerationService
+from trivium_server.rpc.health import Health
+from trivium_server.rpc.models import ModelService
+from trivium_server.runtime.session import available_providers
+from trivium_server.telemetry import CallMetrics, LoopLagProbe, NoMetrics, log
+
+_logger = logging.getLogger("trivium.server")
+
+FAMILIES = {"genai": Family(genai.load, genai.LOAD_ERRORS)}
+"""The families of models, one line each, by `architecture` in model.toml."""
+
+# Calls that have just ended still send their last message and status; streams that only watch are cut after that.
+_LAST_WORDS_S = 1.0
+# Other threads give the interpreter back this often, so that the event loop answers while they work.
+_SWITCH_INTERVAL_S = 0.0005
+_EXIT_ON_SECOND_SIGNAL = 130
+
+
+class NoModelError(Exception):
+    """Models were asked for that the store does not have; the text says what to do."""
+
+
+class App:
+    """The server of this process: `start`, then `run` until it has drained. Lives on one event loop."""
+
+    def __init__(self, config: Config, metrics: CallMetrics | None = None) -> None:
+        self.config = config
+        self.address = ""
+        self.lag = LoopLagProbe()
+        self._grace_s = config.drain.grace_s
+        self._drain_asked = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.catalog = Catalog(
+            config.models.dir, runtime=config.runtime, generation=config.generation, families=FAMILIES
+        )
+        self._admission = Admission(config.limits.max_concurrent_calls)
+        instance_id = uuid.uuid4().hex[:12]
+        self._health = Health(self.catalog, rpc_server.SERVICES)
+        facts = ServerFacts(
+            version=importlib.metadata.version("trivium-server"),
+            instance_id=instance_id,
+            execution_providers=available_providers(),
+            start_time=time.time(),
+        )
+        drain = DrainControl(
+            begin=self.begin_drain, is_draining=self._drain_asked.is_set, default_grace_s=config.drain.grace_s
+        )
+        max_request_bytes = config.limits.max_request_bytes
+        self._server = rpc_server.build_server(
+            config,
+            boundary=Boundary(
+                limits=config.limits,
+                admission=self._admission,
+                metrics=metrics or NoMetrics(),
+                instance_id=instance_id,
+            ),
+            generation=TextGenerationService(self.catalog, config.limits),
+            models=ModelService(self.catalog, max_request_bytes),
+            admin=AdminService(
+                facts=facts,
+                catalog=self.catalog,
+                admission=self._admission,
+                drain=drain,
+                max_request_bytes=max_request_bytes,
+            ),
+            health=self._health,
+        )
+
+    async def start(self) -> None:
+        """Listens and begins to load models; returns as soon as calls are answered.
+
+        Raises NoModelError or rpc.server.ListenError.
+        """
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        await self.catalog.scan()
+        names = self._models_to_load()
+        await self._health.start()
+        self.address = rpc_server.listen(self._server, self.config)
+        await self._server.start()
+        log(
+            _logger,
+            logging.INFO,
+            "listening",
+            address=self.address,
+            tls=self.config.server.tls_certificate is not None,
+            reflection=self.config.reflection_is_on,
+            pid=os.getpid(),
+        )
+        self._spawn(self._health.run())
+        self._spawn(self.lag.run())
+        for name in names:
+            self.catalog.start_load(name)
+        self._spawn(self._announce(names))
+
+    def begin_drain(self, grace_s: float) -> None:
+        """Makes `run` drain and return. A second call changes nothing."""
+        if not self._drain_asked.is_set():
+            self._grace_s = grace_s
+            self._drain_asked.set()
+
+    @property
+    def is_draining(self) -> bool:
+        """A drain was asked for."""
+        return self._drain_asked.is_set()
+
+    async def run(self) -> None:
+        """Serves until told to drain, and drains: running calls finish, new ones are refused."""
+        await self._drain_asked.wait()
+        wait_s, grace_s = self.config.health_wait_s, self._grace_s
+        in_flight = self._admission.in_flight
+        log(_logger, logging.INFO, "draining", in_flight=in_flight, health_wait_s=wait_s, grace_s=grace_s)
+        await self._health.drain()
+        await asyncio.sleep(wait_s)
+        self._admission.close()
+        if not await self._admission.wait_idle(grace_s):
+            log(_logger, logging.WARNING, "aborting calls", in_flight=self._admission.in_flight)
+        # Closing the models ends what still runs with CALL_ABORTED, which its callers then hear.
+        await self.catalog.close(0.0)
+        await self._admission.wait_idle(_LAST_WORDS_S)
+        await self.stop(_LAST_WORDS_S)
+        log(_logger, logging.INFO, "stopped")
+
+    async def stop(self, grace_s: float = 0.0) -> None:
+        """Stops listening, and cuts what still runs after grace_s seconds."""
+        await self._server.stop(grace_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _models_to_load(self) -> list[str]:
+        """Returns the names to load. Raises NoModelError for names that the store has not, and for an empty store."""
+        wanted = self.config.models.load
+        if wanted == ():
+            return []
+        known = [status.card.name for status in self.catalog.statuses()]
+        if not known:
+            raise NoModelError(
+                f"there is no model in {self.config.models.dir}; "
+                "get one with `trivium models pull smollm2-135m-instruct`"
+            )
+        if wanted is None:
+            return [status.card.name for status in self.catalog.statuses() if status.state is ModelState.AVAILABLE]
+        for name in wanted:
+            try:
+                self.catalog.status(name)
+            except ModelNotFound as error:
+                raise NoModelError(
+                    f"{error.message}; the store {self.config.models.dir} has {', '.join(known)}; "
+                    f"get another with `trivium models pull {name}`"
+                ) from None
+        return list(wanted)
+
+    async def _announce(self, names: list[str]) -> None:
+        await self.catalog.settled()
+        states = {name: self.catalog.status(name).state for name in names}
+        failed = [name for name, state in states.items() if state is ModelState.FAILED]
+        ready = [name for name, state in states.items() if state is ModelState.READY]
+        level = logging.WARNING if failed else logging.INFO
+        message = "ready" if ready or not names else "no model could be loaded"
+        log(_logger, level, message, address=self.address, models=",".join(ready), failed=",".join(failed))
+
+    def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
+        self._tasks.add(asyncio.create_task(coroutine))
+
+
+async def serve_until_drained(config: Config) -> int:
+    """Runs a server until SIGTERM, SIGINT or DrainServer, and returns the exit code.
+
+    A second signal ends the process at once, without waiting for anything.
+    """
+    app = App(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, app, number)
+    try:
+        await app.start()
+        await app.run()
+    except BaseException:
+        with contextlib.suppress(Exception):
+            await app.stop()
+        raise
+    return 0
+
+
+def _on_signal(app: App, number: signal.Signals) -> None:
+    if app.is_draining:
+        log(_logger, logging.WARNING, "second signal, leaving at once", signal=number.name)
+        logging.shutdown()
+        # Threads inside a model run cannot be interrupted; only leaving the process is quick.
+        os._exit(_EXIT_ON_SECOND_SIGNAL)
+    log(_logger, logging.INFO, "signal", signal=number.name)
+    app.begin_drain(app.config.drain.grace_s)

@@ -1,0 +1,292 @@
+"""The models of this server: finds, loads, warms, lends and unloads them, and says how they are.
+
+    AVAILABLE -> LOADING -> WARMING -> READY -> DRAINING -> AVAILABLE
+                    \\          \\
+                     `----------`----> FAILED   (a later load may try again)
+
+Lives on the event loop; loading itself happens in a thread. One load runs at a time, so that two models do not fight
+for memory while their graphs are optimised.
+"""
+
+import asyncio
+import contextlib
+import datetime
+import difflib
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from trivium_server.architectures.capabilities import ModelCard, ServedModel
+from trivium_server.architectures.model_folder import ModelFolder, ModelFolderError, read_store
+from trivium_server.architectures.model_state import ModelState, ModelStatus, StatusBoard
+from trivium_server.config import GenerationConfig, RuntimeConfig
+from trivium_server.errors import (
+    CallAborted,
+    ModelFailed,
+    ModelNotFound,
+    ModelNotReady,
+    TriviumError,
+    UnsupportedFeature,
+)
+from trivium_server.telemetry import log
+
+_logger = logging.getLogger("trivium.models")
+
+Progress = Callable[[float], None]
+Loader = Callable[[Path, RuntimeConfig, GenerationConfig, Progress], ServedModel]
+
+_T = TypeVar("_T")
+_VERIFIED_PERCENT = 30
+_LOADED_PERCENT = 90
+_AT_REST = frozenset({ModelState.AVAILABLE, ModelState.FAILED})
+_RETRY_AFTER_S = {ModelState.LOADING: 2.0, ModelState.WARMING: 1.0, ModelState.DRAINING: 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How a family's models are loaded, and the errors whose text tells an operator what is wrong with a folder."""
+
+    load: Loader
+    errors: tuple[type[Exception], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease(Generic[_T]):
+    """A model for the time of one call; while it is held, the model is not taken away."""
+
+    model: _T
+    card: ModelCard
+
+
+class _Entry:
+    """A model, what it is doing now, and who uses it."""
+
+    def __init__(self, folder: ModelFolder) -> None:
+        self.folder = folder
+        self.model: ServedModel | None = None
+        self.leases = 0
+        self.unused = asyncio.Event()
+        self.unused.set()
+        self.task: asyncio.Task[None] | None = None
+
+
+class Catalog:
+    """See the module. `families` has each family by the `architecture` of model.toml."""
+
+    def __init__(
+        self, store: Path, *, runtime: RuntimeConfig, generation: GenerationConfig, families: Mapping[str, Family]
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._generation = generation
+        self._families = families
+        self._entries: dict[str, _Entry] = {}
+        self._board = StatusBoard()
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="model-load")
+        self._one_load = asyncio.Lock()
+        self._closed = False
+
+    async def scan(self) -> None:
+        """Reads the store again: new folders are added, vanished ones removed unless their model is in use."""
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._loader, read_store, self._store)
+        for folder in found:
+            entry = self._entries.get(folder.card.name)
+            if entry is None:
+                entry = self._entries[folder.card.name] = _Entry(folder)
+            elif entry.folder == folder or self._board.get(folder.card.name).state not in _AT_REST:
+                continue
+            entry.folder = folder
+            self._board.put(
+                ModelStatus(
+                    card=folder.card,
+                    state=ModelState.FAILED if folder.problem else ModelState.AVAILABLE,
+                    failure=folder.problem,
+                )
+            )
+        for name in self._entries.keys() - {folder.card.name for folder in found}:
+            if self._board.get(name).state in _AT_REST:
+                del self._entries[name]
+                self._board.remove(name)
+
+    def statuses(self) -> tuple[ModelStatus, ...]:
+        """How all models are, by name."""
+        return self._board.all()
+
+    def status(self, name: str) -> ModelStatus:
+        """How one model is. Raises ModelNotFound with near matches."""
+        if name not in self._entries:
+            raise self._not_found(name)
+        return self._board.get(name)
+
+    def watch(self) -> AsyncGenerator[ModelStatus | str | None]:
+        """Yields every model, None after the last, then a status for each change and a name for each model gone.
+
+        A slow reader sees only the latest status of a model.
+        """
+        return self._board.watch()
+
+    @contextlib.contextmanager
+    def lease(self, name: str, capability: type[_T]) -> Iterator[Lease[_T]]:
+        """Lends the model for one call.
+
+        Raises ModelNotFound, ModelNotReady, ModelFailed, or UnsupportedFeature when the model has not this capability.
+        """
+        status = self.status(name)
+        entry = self._entries[name]
+        if status.state is ModelState.FAILED:
+            raise ModelFailed(name, status.failure)
+        if status.state is not ModelState.READY or entry.model is None:
+            raise ModelNotReady(name, status.state.name, _RETRY_AFTER_S.get(status.state))
+        if not isinstance(entry.model, capability):
+            raise UnsupportedFeature("input.model", f"model {name!r} cannot do this")
+        entry.leases += 1
+        entry.unused.clear()
+        try:
+            yield Lease(model=entry.model, card=status.card)
+        finally:
+            entry.leases -= 1
+            if not entry.leases:
+                entry.unused.set()
+
+    async def load(self, name: str) -> AsyncGenerator[ModelStatus]:
+        """Loads a model and yields how it is until it is ready; joins a load that is under way.
+
+        Closing the iterator does not stop the load. Raises ModelNotFound, ModelNotReady while it drains, ModelFailed.
+        """
+        if name not in self._entries or self._board.get(name).state is ModelState.FAILED:
+            await self.scan()
+        status = self.status(name)
+        if status.state is ModelState.DRAINING or self._closed:
+            raise ModelNotReady(name, ModelState.DRAINING.name, _RETRY_AFTER_S[ModelState.DRAINING])
+        async with contextlib.aclosing(self._board.follow(name)) as statuses:
+            if status.state in _AT_REST:
+                self.start_load(name)
+            async for status in statuses:
+                if status.state is ModelState.FAILED:
+                    raise ModelFailed(name, status.failure)
+                if status.state in {ModelState.AVAILABLE, ModelState.DRAINING}:
+                    raise CallAborted(name)
+                yield status
+                if status.state is ModelState.READY:
+                    return
+
+    def start_load(self, name: str) -> None:
+        """Begins to load a model that is neither loaded nor loading. Raises ModelNotFound."""
+        status = self.status(name)
+        if self._closed or status.state not in _AT_REST:
+            return
+        entry = self._entries[name]
+        self._board.put(ModelStatus(card=entry.folder.card, state=ModelState.LOADING))
+        entry.task = asyncio.create_task(self._load(entry), name=f"load {name}")
+
+    async def settled(self) -> None:
+        """Waits until no load is under way."""
+        while tasks := [entry.task for entry in self._entries.values() if entry.task and not entry.task.done()]:
+            await asyncio.wait(tasks)
+
+    async def unload(self, name: str, drain_s: float) -> ModelStatus:
+        """Finishes the model's calls, aborts those that still run after drain_s seconds, and frees it.
+
+        Cancelling this does not stop the unloading. Raises ModelNotFound, and ModelNotReady while it loads.
+        """
+        status = self.status(name)
+        entry = self._entries[name]
+        if status.state in {ModelState.LOADING, ModelState.WARMING}:
+            raise ModelNotReady(name, status.state.name, None)
+        if status.state is ModelState.READY:
+            self._board.change(name, state=ModelState.DRAINING)
+            entry.task = asyncio.create_task(self._unload(entry, drain_s), name=f"unload {name}")
+        if self._board.get(name).state is ModelState.DRAINING and entry.task:
+            await asyncio.shield(entry.task)
+        return self._board.get(name)
+
+    async def close(self, grace_s: float) -> None:
+        """Unloads everything. Nothing can be loaded afterwards."""
+        self._closed = True
+        await self.settled()
+        names = [status.card.name for status in self.statuses() if status.state is ModelState.READY]
+        await asyncio.gather(*(self.unload(name, grace_s) for name in names))
+        self._loader.shutdown(wait=False)
+
+    async def _load(self, entry: _Entry) -> None:
+        name = entry.folder.card.name
+        try:
+            async with self._one_load:
+                log(_logger, logging.INFO, "loading", model=name, folder=str(entry.folder.path))
+                await self._load_now(entry, name)
+            log(_logger, logging.INFO, "model is ready", model=name, digest=entry.folder.card.digest)
+        except ModelFailed as error:
+            self._fail(name, error.metadata.get("cause", error.message))
+        except (TriviumError, ModelFolderError, ValueError, OSError) as error:
+            self._fail(name, str(error))
+        except Exception as error:  # files that others made: whatever comes, the other models go on
+            family = self._families.get(entry.folder.family)
+            if family and isinstance(error, family.errors):
+                self._fail(name, str(error))
+                return
+            _logger.exception("loading %s met a defect", name)
+            self._fail(name, f"internal error ({type(error).__name__}), see the server's log")
+
+    async def _load_now(self, entry: _Entry, name: str) -> None:
+        loop = asyncio.get_running_loop()
+
+        def verified(share: float) -> None:
+            loop.call_soon_threadsafe(self._progress, name, _VERIFIED_PERCENT * share)
+
+        def loaded(share: float) -> None:
+            span = _LOADED_PERCENT - _VERIFIED_PERCENT
+            loop.call_soon_threadsafe(self._progress, name, _VERIFIED_PERCENT + span * share)
+
+        def read() -> ServedModel:
+            folder = entry.folder
+            folder.verify(verified)
+            if folder.family not in self._families:
+                known = ", ".join(sorted(self._families))
+                raise ModelFolderError(f"model.toml: unknown family {folder.family!r}; this server knows {known}")
+            return self._families[folder.family].load(folder.path, self._runtime, self._generation, loaded)
+
+        model = await loop.run_in_executor(self._loader, read)
+        self._board.change(name, state=ModelState.WARMING, progress_percent=_LOADED_PERCENT)
+        try:
+            await model.warm_up()
+        except BaseException:
+            await model.close(0.0)
+            raise
+        entry.model = model
+        self._board.change(
+            name,
+            state=ModelState.READY,
+            progress_percent=100,
+            ready_time=datetime.datetime.now(datetime.UTC),
+            limits=getattr(model, "limits", None),
+            sampling_defaults=getattr(model, "sampling_defaults", None),
+        )
+
+    def _progress(self, name: str, percent: float) -> None:
+        status = self._board.get(name)
+        if status.state is ModelState.LOADING and int(percent) > status.progress_percent:
+            self._board.change(name, progress_percent=min(_LOADED_PERCENT, int(percent)))
+
+    def _fail(self, name: str, cause: str) -> None:
+        log(_logger, logging.ERROR, "model could not be loaded", model=name, cause=cause)
+        self._board.change(name, state=ModelState.FAILED, failure=cause)
+
+    async def _unload(self, entry: _Entry, drain_s: float) -> None:
+        name = entry.folder.card.name
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(drain_s):
+                await entry.unused.wait()
+        model, entry.model = entry.model, None
+        if model is not None:
+            await model.close(0.0)
+        self._board.put(ModelStatus(card=entry.folder.card, state=ModelState.AVAILABLE))
+        log(_logger, logging.INFO, "model is unloaded", model=name)
+
+    def _not_found(self, name: str) -> ModelNotFound:
+        folded = {known.casefold(): known for known in self._entries}
+        near = difflib.get_close_matches(name.casefold()[:256], folded, n=3, cutoff=0.5)
+        return ModelNotFound(name[:256], [folded[match] for match in near])

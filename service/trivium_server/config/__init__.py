@@ -1,0 +1,34 @@
+"""Settings of the server: one frozen tree, read and checked once at start."""
+
+from trivium_server.config.as_toml import as_toml, toml_value
+from trivium_server.config.listen import ListenAddress
+from trivium_server.config.load import FLAGS, ConfigError, Setting, load_config, settings
+from trivium_server.config.tree import (
+    Config,
+    DrainConfig,
+    GenerationConfig,
+    LimitsConfig,
+    LogConfig,
+    ModelsConfig,
+    RuntimeConfig,
+    ServerConfig,
+)
+
+__all__ = [
+    "FLAGS",
+    "Config",
+    "ConfigError",
+    "DrainConfig",
+    "GenerationConfig",
+    "LimitsConfig",
+    "ListenAddress",
+    "LogConfig",
+    "ModelsConfig",
+    "RuntimeConfig",
+    "ServerConfig",
+    "Setting",
+    "as_toml",
+    "load_config",
+    "settings",
+    "toml_value",
+]

@@ -1,0 +1,185 @@
+"""The settings: one frozen tree. A setting's default, range and description stand in one place, here."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from trivium_server.config.kinds import Choice, FilePath, Flag, Int, Kind, Names, Seconds, Text
+from trivium_server.config.listen import ListenAddress
+from trivium_server.config.machine import default_models_dir, usable_cpus
+
+_T = TypeVar("_T")
+
+MAX_PROMPT_BYTES = 1024 * 1024
+"""The contract's own limit on the text of a prompt; a server may only lower it."""
+
+
+def _setting(default: _T, kind: Kind, about: str) -> _T:
+    return field(default=default, metadata={"kind": kind, "about": about})
+
+
+def _listen(text: str) -> str:
+    return ListenAddress.parse(text).text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """Where the server listens, and who may connect."""
+
+    listen: str = _setting(
+        "127.0.0.1:50051",
+        Text("host:port, [ipv6]:port or unix:path, with a port from 0 to 65535", _listen),
+        "Address to listen on. Port 0 takes a free one, which is logged.",
+    )
+    reflection: Literal["auto", "on", "off"] = _setting(
+        "auto", Choice(("auto", "on", "off")), "gRPC server reflection. auto: on where only this machine can connect."
+    )
+    tls_certificate: Path | None = _setting(
+        None, FilePath(must_exist=True, optional=True), "PEM file with the server's certificate chain."
+    )
+    tls_private_key: Path | None = _setting(
+        None, FilePath(must_exist=True, optional=True), "PEM file with the certificate's private key."
+    )
+    tls_client_ca: Path | None = _setting(
+        None,
+        FilePath(must_exist=True, optional=True),
+        "PEM file; only clients with a certificate of these CAs connect.",
+    )
+    allow_insecure: bool = _setting(
+        False,
+        Flag(),
+        "Allow plaintext on an address that other machines can reach. Then anybody who can connect can call.",
+    )
+    max_connection_age_s: float = _setting(
+        3600.0,
+        Seconds(1, 86400),
+        "Age at which clients are asked to connect anew, so that they find new replicas; running calls may finish.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsConfig:
+    """What one call, and all calls together, may take."""
+
+    max_request_bytes: int = _setting(
+        16 * 1024 * 1024, Int(64 * 1024, 256 * 1024 * 1024), "Largest request message on the wire."
+    )
+    max_prompt_bytes: int = _setting(
+        MAX_PROMPT_BYTES, Int(1024, MAX_PROMPT_BYTES), "Most text in one prompt, in UTF-8 bytes."
+    )
+    default_deadline_s: float = _setting(60.0, Seconds(0.1, 86400), "Deadline of a unary call whose client set none.")
+    default_stream_deadline_s: float = _setting(
+        600.0, Seconds(0.1, 86400), "Deadline of a streaming call whose client set none."
+    )
+    max_deadline_s: float = _setting(3600.0, Seconds(0.1, 86400), "Longest deadline; a longer one is cut to this.")
+    max_concurrent_calls: int = _setting(
+        256, Int(1, 100_000), "Inference calls in progress at once, queued ones included; more are refused at once."
+    )
+    max_concurrent_rpcs: int = _setting(
+        4096, Int(16, 1_000_000), "Fuse for all RPCs together, health checks and streams that only watch included."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainConfig:
+    """How the server stops."""
+
+    health_wait_s: float | None = _setting(
+        None,
+        Seconds(0, 600),
+        "How long calls are still accepted after health turned NOT_SERVING, so that load balancers can move away; two "
+        "health intervals and a half second is right. Default: 5, and 0 where only this machine can connect.",
+    )
+    grace_s: float = _setting(30.0, Seconds(0, 3600), "How long running calls may go on before they are aborted.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelsConfig:
+    """Which models are served."""
+
+    dir: Path = _setting(default_models_dir(), FilePath(), "The model store: one folder for each model.")
+    load: tuple[str, ...] | None = _setting(
+        None,
+        Names("`all`, `none`, or names of models", has_all=True, has_none=True),
+        "Models to load at start: names, `all` that are in the store, or `none`.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeConfig:
+    """How ONNX Runtime runs a model."""
+
+    intra_op_threads: int = _setting(
+        usable_cpus(), Int(1, 1024), "Threads of one model run; by default the CPUs that this process may use."
+    )
+    spin_duration_us: int = _setting(
+        200,
+        Int(0, 1_000_000),
+        "How long a thread that has finished its part of a model spins for more before it sleeps. 0: not at all.",
+    )
+    execution_providers: tuple[str, ...] = _setting(
+        ("CPUExecutionProvider",),
+        Names("names of ONNX Runtime execution providers"),
+        "Execution providers, preferred first.",
+    )
+    precision: Literal["default", "exact"] = _setting(
+        "default",
+        Choice(("default", "exact")),
+        "exact: arithmetic that equals the reference implementation token for token; slower.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationConfig:
+    """How text is generated."""
+
+    slots: int = _setting(8, Int(1, 256), "Requests that one language model decodes together.")
+    max_context_tokens: int = _setting(
+        4096,
+        Int(16, 1_048_576),
+        "Prompt and answer together, per request; a model's own limit applies where it is less.",
+    )
+    prefill_chunk_tokens: int = _setting(
+        64, Int(1, 4096), "Tokens of a prompt that are read between two decoding steps of the others."
+    )
+    queue_size: int = _setting(64, Int(0, 10_000), "Requests of one model that may wait for a slot.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = _setting(
+        "info", Choice(("debug", "info", "warning", "error")), "The least severe messages that are logged."
+    )
+    format: Literal["auto", "text", "json"] = _setting(
+        "auto", Choice(("auto", "text", "json")), "auto: text on a terminal, one JSON object per line otherwise."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All settings of a server."""
+
+    server: ServerConfig = field(default_factory=ServerConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    drain: DrainConfig = field(default_factory=DrainConfig)
+    models: ModelsConfig = field(default_factory=ModelsConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+
+    @property
+    def address(self) -> ListenAddress:
+        return ListenAddress.parse(self.server.listen)
+
+    @property
+    def reflection_is_on(self) -> bool:
+        return self.server.reflection == "on" or (self.server.reflection == "auto" and self.address.is_loopback)
+
+    @property
+    def health_wait_s(self) -> float:
+        """`drain.health_wait_s`, or its default: 0 on loopback, where no load balancer watches, else 5."""
+        if self.drain.health_wait_s is not None:
+            return self.drain.health_wait_s
+        return 0.0 if self.address.is_loopback else 5.0

@@ -1,0 +1,58 @@
+"""Decides which calls are let in, and knows when the last one has left."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from trivium_server.errors import QueueFull, ServerDraining
+
+# Soon enough to be worth a retry, late enough that something has finished by then.
+_RETRY_AFTER_S = 1.0
+
+
+class Admission:
+    """Counts inference calls. Lives on the event loop; not for other threads.
+
+    Health, reflection, model and admin calls are not counted: an operator gets through to a server that is full.
+    """
+
+    def __init__(self, max_concurrent_calls: int) -> None:
+        self._max_concurrent_calls = max_concurrent_calls
+        self._in_flight = 0
+        self._is_open = True
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def in_flight(self) -> int:
+        """Inference calls that were let in and have not ended."""
+        return self._in_flight
+
+    @contextmanager
+    def admit(self) -> Iterator[None]:
+        """Lets one call in for the time of the block. Raises ServerDraining or QueueFull at once."""
+        if not self._is_open:
+            raise ServerDraining(_RETRY_AFTER_S)
+        if self._in_flight >= self._max_concurrent_calls:
+            raise QueueFull(self._max_concurrent_calls, _RETRY_AFTER_S)
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+
+    def close(self) -> None:
+        """From now on refuses every call with ServerDraining."""
+        self._is_open = False
+
+    async def wait_idle(self, timeout_s: float) -> bool:
+        """Waits until no call is in flight; False when some still are after timeout_s."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return not self._in_flight
+        return True

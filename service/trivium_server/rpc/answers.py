@@ -1,0 +1,133 @@
+"""What models answer, as messages of trivium.v1."""
+
+from collections.abc import Iterable
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from trivium.v1 import common_pb2, generation_pb2, models_pb2
+from trivium_server.architectures.capabilities import (
+    CandidateEnd,
+    FinishReason,
+    GenerationStats,
+    ModelCard,
+    SamplingDefaults,
+    TokenLogprob,
+)
+from trivium_server.architectures.model_state import ModelStatus
+from trivium_server.errors import ModelFailed
+from trivium_server.rpc.call import Call
+from trivium_server.rpc.status import rpc_status
+
+_FINISH_REASONS = {
+    reason: generation_pb2.FinishReason.Value(f"FINISH_REASON_{reason.value}") for reason in FinishReason
+}
+_SUPPORTED_PARAMETERS = tuple(field.name for field in generation_pb2.SamplingParameters.DESCRIPTOR.fields)
+
+
+def duration(seconds: float) -> Duration:
+    """Returns a protobuf duration, to the nanosecond."""
+    nanos = round(seconds * 1e9)
+    return Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)
+
+
+def served_model(card: ModelCard, execution_provider: str) -> common_pb2.ServedModel:
+    """Says which model answered."""
+    return common_pb2.ServedModel(
+        name=card.name, version=card.version, digest=card.digest, execution_provider=execution_provider
+    )
+
+
+def usage(stats: GenerationStats) -> common_pb2.Usage:
+    """Says what a generation has used so far."""
+    return common_pb2.Usage(
+        tokens=common_pb2.TokenUsage(input_tokens=stats.input_tokens, output_tokens=stats.output_tokens),
+        input_characters=stats.input_characters,
+        compute_duration=duration(stats.compute_s),
+    )
+
+
+def generation_info(call: Call, model: common_pb2.ServedModel, stats: GenerationStats) -> common_pb2.CallInfo:
+    """Says what a generation did, for its terminal message."""
+    timing = common_pb2.Timing(
+        queue_duration=duration(stats.queue_s),
+        preprocess_duration=duration(stats.preprocess_s),
+        inference_duration=duration(stats.inference_s),
+        total_duration=duration(call.elapsed_s()),
+    )
+    if stats.first_output_s is not None:
+        timing.first_output_duration.CopyFrom(duration(stats.first_output_s))
+    return common_pb2.CallInfo(request_id=call.request_id, model=model, usage=usage(stats), timing=timing)
+
+
+def logprobs(tokens: Iterable[TokenLogprob]) -> list[generation_pb2.TokenLogprob]:
+    """Returns tokens with their log-probabilities."""
+    return [
+        generation_pb2.TokenLogprob(
+            token_id=token.token_id,
+            token_bytes=token.token_bytes,
+            logprob=token.logprob,
+            alternatives=logprobs(token.alternatives),
+        )
+        for token in tokens
+    ]
+
+
+def finish_reason(reason: FinishReason) -> generation_pb2.FinishReason.ValueType:
+    """Returns the reason of the contract."""
+    return _FINISH_REASONS[reason]
+
+
+def candidate_finished(end: CandidateEnd) -> generation_pb2.CandidateFinished:
+    """Returns the event that ends a candidate."""
+    return generation_pb2.CandidateFinished(
+        candidate_index=end.candidate_index,
+        finish_reason=finish_reason(end.reason),
+        matched_stop_sequence=end.matched_stop_sequence,
+        matched_stop_token_id=end.matched_stop_token_id,
+    )
+
+
+def model(status: ModelStatus, max_request_bytes: int) -> models_pb2.Model:
+    """Returns a model as ModelService shows it."""
+    card, limits = status.card, status.limits
+    message = models_pb2.Model(
+        name=card.name,
+        version=card.version,
+        digest=card.digest,
+        display_name=card.display_name,
+        license=card.license,
+        state=models_pb2.ModelState.Value(f"MODEL_STATE_{status.state.name}"),
+        language_codes=card.language_codes,
+        capabilities=sorted(models_pb2.Capability.Value(f"CAPABILITY_{item.value}") for item in card.capabilities),
+        limits=models_pb2.ModelLimits(max_request_bytes=max_request_bytes),
+    )
+    if limits:
+        message.limits.max_input_tokens = limits.max_input_tokens
+        message.limits.max_output_tokens = limits.max_output_tokens
+        message.limits.max_context_tokens = limits.max_context_tokens
+    if status.sampling_defaults:
+        message.default_sampling.CopyFrom(_default_sampling(status.sampling_defaults))
+        message.supported_parameters.extend(_SUPPORTED_PARAMETERS)
+    if status.ready_time:
+        ready = Timestamp()
+        ready.FromDatetime(status.ready_time)
+        message.ready_time.CopyFrom(ready)
+    if status.failure:
+        message.last_error.CopyFrom(rpc_status(ModelFailed(card.name, status.failure), request_id=""))
+    return message
+
+
+def _default_sampling(defaults: SamplingDefaults) -> generation_pb2.SamplingParameters:
+    return generation_pb2.SamplingParameters(
+        temperature=defaults.temperature,
+        top_p=defaults.top_p,
+        top_k=defaults.top_k,
+        min_p=defaults.min_p,
+        repetition_penalty=defaults.repetition_penalty,
+        frequency_penalty=defaults.frequency_penalty,
+        presence_penalty=defaults.presence_penalty,
+        max_output_tokens=defaults.max_output_tokens,
+        min_output_tokens=defaults.min_output_tokens,
+        candidate_count=defaults.candidate_count,
+    )

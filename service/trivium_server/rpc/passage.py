@@ -1,0 +1,109 @@
+"""A call on its way through the boundary: its messages are parsed, serialized and measured here."""
+
+import contextlib
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+
+from trivium_server.rpc.call import Call
+from trivium_server.rpc.methods import Method
+from trivium_server.rpc.wire import parse
+from trivium_server.telemetry import CallRecord
+
+# grpc's own types are generic over messages that only the generated code knows.
+Handler = Any
+Context = Any
+
+
+@dataclass(slots=True)
+class Passage:
+    """One call, with grpc's context of it and what has gone through so far."""
+
+    context: Context
+    method: Method
+    call: Call
+    client: str
+    request_bytes: int = 0
+    response_bytes: int = 0
+    responses: int = 0
+
+    def parse(self, handler: Handler, raw: bytes) -> Message:
+        """Returns a request. Raises InvalidArgument that names the field whose bytes are wrong."""
+        self.request_bytes += len(raw)
+        message: Message = parse(handler.request_deserializer, raw, self.method.request_type)
+        return message
+
+    async def parse_all(self, handler: Handler, raws: AsyncIterator[bytes]) -> AsyncGenerator[Message]:
+        """Yields the requests of a stream."""
+        async for raw in raws:
+            yield self.parse(handler, raw)
+
+    def answer(self, message: Message) -> bytes:
+        """Returns a response as it goes on the wire."""
+        raw = message.SerializeToString()
+        self.response_bytes += len(raw)
+        self.responses += 1
+        return raw
+
+    async def write(self, message: Message) -> None:
+        """Sends a response of a stream."""
+        await self.context.write(self.answer(message))
+
+    async def send_all(self, behaviour: Handler, request: object) -> None:
+        """Sends what a streaming handler makes, and closes it whatever happens."""
+        if not inspect.isasyncgenfunction(behaviour):
+            # A servicer that writes itself, such as grpcio-health-checking's Watch.
+            await behaviour(request, _WritingContext(self))
+            return
+        async with contextlib.aclosing(behaviour(request, self.context)) as responses:
+            async for response in responses:
+                await self.write(response)
+
+    def record(self, status: str, reason: str) -> CallRecord:
+        """Returns how the call went."""
+        usage = self.call.usage() if self.call.usage else None
+        return CallRecord(
+            method=self.method.name,
+            status=status,
+            reason=reason,
+            duration_s=self.call.elapsed_s(),
+            request_bytes=self.request_bytes,
+            response_bytes=self.response_bytes,
+            responses=self.responses,
+            input_tokens=usage.tokens.input_tokens if usage else 0,
+            output_tokens=usage.tokens.output_tokens if usage else 0,
+        )
+
+    def access_fields(self, record: CallRecord) -> dict[str, object]:
+        """Returns the fields of the access log line: no content, and no metadata but the client's name."""
+        return {
+            "method": record.method,
+            "status": record.status,
+            "reason": record.reason,
+            "request_id": self.call.request_id,
+            "model": self.call.model,
+            "duration_ms": round(1000 * record.duration_s, 3),
+            "request_bytes": record.request_bytes,
+            "response_bytes": record.response_bytes,
+            "responses": record.responses,
+            "input_tokens": record.input_tokens,
+            "output_tokens": record.output_tokens,
+            "peer": self.context.peer(),
+            "client": self.client,
+        }
+
+
+class _WritingContext:
+    """Stands in for the servicer context of a handler that writes messages itself."""
+
+    def __init__(self, passage: Passage) -> None:
+        self._passage = passage
+
+    async def write(self, message: Message) -> None:
+        await self._passage.write(message)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._passage.context, name)

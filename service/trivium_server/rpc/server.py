@@ -1,0 +1,122 @@
+"""Puts the services on a grpc.aio server, with every option that matters said aloud."""
+
+from collections.abc import Sequence
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha._async import ReflectionServicer
+
+from trivium.admin.v1 import admin_pb2
+from trivium.admin.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
+from trivium.v1 import errors_pb2, generation_pb2, models_pb2
+from trivium.v1.generation_pb2_grpc import add_TextGenerationServiceServicer_to_server
+from trivium.v1.models_pb2_grpc import add_ModelServiceServicer_to_server
+from trivium_server.config import Config
+from trivium_server.rpc.admin import AdminService
+from trivium_server.rpc.boundary import Boundary
+from trivium_server.rpc.generation import TextGenerationService
+from trivium_server.rpc.health import HEALTH_SERVICE, Health
+from trivium_server.rpc.models import ModelService
+
+_FILES = (generation_pb2, models_pb2, admin_pb2)
+SERVICES = tuple(service.full_name for file in _FILES for service in file.DESCRIPTOR.services_by_name.values())
+"""The full names of our own services."""
+
+# Reflection finds these only once they were imported: they tell a client how to read error details.
+_DETAIL_FILES = (errors_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR)
+_REFLECTION_ALPHA = "grpc.reflection.v1alpha.ServerReflection"
+_REFLECTION = "grpc.reflection.v1.ServerReflection"
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the text says why."""
+
+
+def build_server(
+    config: Config,
+    *,
+    boundary: Boundary,
+    generation: TextGenerationService,
+    models: ModelService,
+    admin: AdminService,
+    health: Health,
+) -> grpc.aio.Server:
+    """Returns a server with all services, not yet listening. Call on the event loop that will run it."""
+    server = grpc.aio.server(
+        interceptors=(boundary,),
+        options=_options(config),
+        maximum_concurrent_rpcs=config.limits.max_concurrent_rpcs,
+    )
+    add_TextGenerationServiceServicer_to_server(generation, server)
+    add_ModelServiceServicer_to_server(models, server)
+    add_AdminServiceServicer_to_server(admin, server)
+    add_HealthServicer_to_server(health.servicer, server)
+    if config.reflection_is_on:
+        _add_reflection(server)
+    return server
+
+
+def listen(server: grpc.aio.Server, config: Config) -> str:
+    """Binds the configured address and returns it with its real port. Raises ListenError."""
+    address = config.address
+    is_secure = config.server.tls_certificate is not None
+    try:
+        if is_secure:
+            port = server.add_secure_port(address.text, _credentials(config))
+        else:
+            port = server.add_insecure_port(address.text)
+    except (RuntimeError, OSError) as error:
+        raise ListenError(_cannot_listen(address.text, is_secure=is_secure)) from error
+    if not port:
+        raise ListenError(_cannot_listen(address.text, is_secure=is_secure))
+    return address.with_port(port)
+
+
+def _cannot_listen(address: str, *, is_secure: bool) -> str:
+    # grpc tells the cause only on standard error.
+    keys = ", and are the server.tls_* files a certificate with its own private key" if is_secure else ""
+    return f"cannot listen on {address}: is the port free, is the address this machine's{keys}?"
+
+
+def _options(config: Config) -> Sequence[tuple[str, int]]:
+    minute_ms = 60_000
+    return (
+        ("grpc.max_receive_message_length", config.limits.max_request_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_metadata_size", 16 * 1024),
+        ("grpc.max_concurrent_streams", 1024),
+        # Replicas have one port each: two processes on one port would share calls in a way nobody sees.
+        ("grpc.so_reuseport", 0),
+        # SDKs ping every 60 s; a ping below half of that is abuse.
+        ("grpc.http2.min_ping_interval_without_data_ms", minute_ms // 2),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.keepalive_time_ms", 2 * minute_ms),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.max_connection_age_ms", round(1000 * config.server.max_connection_age_s)),
+        ("grpc.max_connection_age_grace_ms", round(1000 * config.limits.max_deadline_s)),
+    )
+
+
+def _credentials(config: Config) -> grpc.ServerCredentials:
+    server = config.server
+    assert server.tls_certificate, "checked when the settings were read"
+    assert server.tls_private_key, "checked when the settings were read"
+    pair = (server.tls_private_key.read_bytes(), server.tls_certificate.read_bytes())
+    client_ca = server.tls_client_ca.read_bytes() if server.tls_client_ca else None
+    return grpc.ssl_server_credentials([pair], client_ca, require_client_auth=client_ca is not None)
+
+
+def _add_reflection(server: grpc.aio.Server) -> None:
+    """Serves reflection under both of its names: v1 and v1alpha differ in nothing but the package."""
+    names = (*SERVICES, HEALTH_SERVICE, _REFLECTION_ALPHA)
+    servicer = ReflectionServicer(names)
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    for service in (_REFLECTION, _REFLECTION_ALPHA):
+        generic = grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler})
+        server.add_generic_rpc_handlers((generic,))

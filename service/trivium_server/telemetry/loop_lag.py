@@ -1,0 +1,55 @@
+"""Measures how late the event loop runs what is due: the first sign that something blocks it."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+
+from trivium_server.telemetry.logs import log
+
+_logger = logging.getLogger("trivium.loop")
+
+
+class LoopLagProbe:
+    """Wakes every `interval_s` and notes by how much it was late, over the last `window` wake-ups.
+
+    Logs a warning, at most once per window, when the 99th percentile is above `alarm_s`. Runs until cancelled.
+    """
+
+    def __init__(self, *, interval_s: float = 0.02, window: int = 500, alarm_s: float = 0.02) -> None:
+        self._interval_s = interval_s
+        self._alarm_s = alarm_s
+        self._lags: deque[float] = deque(maxlen=window)
+
+    def p99_s(self) -> float:
+        """The 99th percentile over the window, in seconds; 0 before the first wake-up."""
+        lags = sorted(self._lags)
+        return lags[min(len(lags) - 1, int(0.99 * len(lags)))] if lags else 0.0
+
+    def max_s(self) -> float:
+        """The worst of the window, in seconds."""
+        return max(self._lags, default=0.0)
+
+    def reset(self) -> None:
+        """Forgets the window."""
+        self._lags.clear()
+
+    async def run(self) -> None:
+        """Probes until cancelled."""
+        since_report = 0
+        while True:
+            due = time.monotonic() + self._interval_s
+            await asyncio.sleep(self._interval_s)
+            self._lags.append(max(0.0, time.monotonic() - due))
+            since_report += 1
+            if since_report >= (self._lags.maxlen or 1):
+                since_report = 0
+                if self.p99_s() > self._alarm_s:
+                    log(
+                        _logger,
+                        logging.WARNING,
+                        "the event loop is late",
+                        p99_ms=1000 * self.p99_s(),
+                        max_ms=1000 * self.max_s(),
+                        alarm_ms=1000 * self._alarm_s,
+                    )

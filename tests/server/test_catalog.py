@@ -1,0 +1,274 @@
+"""The catalog's life of a model, with a family that loads and fails as a test tells it."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from tests.server.stores import write_model
+from trivium_server.architectures.catalog import Catalog, Family
+from trivium_server.architectures.model_state import ModelState
+from trivium_server.config import GenerationConfig, RuntimeConfig
+from trivium_server.errors import CallAborted, ModelFailed, ModelNotFound, ModelNotReady, UnsupportedFeature
+
+
+class UnreadableError(Exception):
+    """What the family raises for a bad folder."""
+
+
+class Parrot:
+    """A model that does nothing; it notes how it is treated."""
+
+    def __init__(self) -> None:
+        self.is_warm = False
+        self.times_closed = 0
+        self.closed_with_grace_s: float | None = None
+
+    async def warm_up(self) -> None:
+        await asyncio.sleep(0)
+        self.is_warm = True
+
+    async def close(self, grace_s: float) -> None:
+        self.times_closed += 1
+        self.closed_with_grace_s = grace_s
+
+
+class Cage:
+    """Loads parrots when the test opens it."""
+
+    def __init__(self) -> None:
+        self.may_load = threading.Event()
+        self.may_load.set()
+        self.error: Exception | None = None
+        self.loads = 0
+        self.concurrent = 0
+        self.most_concurrent = 0
+
+    def load(
+        self, _folder: Path, _runtime: RuntimeConfig, _generation: GenerationConfig, progress: Callable[[float], None]
+    ) -> Parrot:
+        self.loads += 1
+        self.concurrent += 1
+        self.most_concurrent = max(self.most_concurrent, self.concurrent)
+        try:
+            progress(0.5)
+            assert self.may_load.wait(10)
+            if self.error:
+                raise self.error
+            progress(1.0)
+            return Parrot()
+        finally:
+            self.concurrent -= 1
+
+
+@pytest.fixture
+def cage() -> Cage:
+    return Cage()
+
+
+async def catalog_of(store: Path, cage: Cage, *names: str) -> Catalog:
+    for name in names:
+        write_model(store, name, architecture="parrot")
+    catalog = Catalog(
+        store,
+        runtime=RuntimeConfig(),
+        generation=GenerationConfig(),
+        families={"parrot": Family(cage.load, (UnreadableError,))},
+    )
+    await catalog.scan()
+    return catalog
+
+
+async def load(catalog: Catalog, name: str) -> list[ModelState]:
+    return [status.state async for status in catalog.load(name)]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_a_model_is_lent_only_while_ready(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "polly")
+        with pytest.raises(ModelNotReady) as caught, catalog.lease("polly", Parrot):
+            pass
+        assert caught.value.retry_after_s is None
+        cage.may_load.clear()
+        catalog.start_load("polly")
+        await until(lambda: catalog.status("polly").progress_percent >= 30)
+        with pytest.raises(ModelNotReady) as caught, catalog.lease("polly", Parrot):
+            pass
+        assert caught.value.metadata["state"] == "LOADING"
+        assert caught.value.retry_after_s is not None
+        cage.may_load.set()
+        assert (await load(catalog, "polly"))[-1] is ModelState.READY
+        with catalog.lease("polly", Parrot) as lease:
+            assert lease.model.is_warm
+            assert lease.card.name == "polly"
+        with pytest.raises(UnsupportedFeature), catalog.lease("polly", Cage):
+            pass
+        with pytest.raises(ModelNotFound) as unknown, catalog.lease("poly", Parrot):
+            pass
+        assert unknown.value.metadata["near_matches"] == "polly"
+        await catalog.close(0.0)
+
+    asyncio.run(run())
+
+
+def test_many_loads_are_one(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "polly")
+        everybody = await asyncio.gather(*(load(catalog, "polly") for _ in range(5)))
+        assert cage.loads == 1
+        assert all(states[-1] is ModelState.READY for states in everybody)
+        assert await load(catalog, "polly") == [ModelState.READY]
+        await catalog.close(0.0)
+
+    asyncio.run(run())
+
+
+def test_models_load_one_at_a_time(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "a", "b", "c")
+        await asyncio.gather(*(load(catalog, name) for name in "abc"))
+        assert (cage.loads, cage.most_concurrent) == (3, 1)
+        await catalog.close(0.0)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (UnreadableError("the graph has no logits"), "the graph has no logits"),
+        (ValueError("no tokenizer"), "no tokenizer"),
+        (OSError(28, "No space left on device"), "No space left"),
+        (ZeroDivisionError("secret"), "internal error (ZeroDivisionError)"),
+    ],
+)
+def test_a_model_that_fails_says_why_and_the_others_go_on(
+    tmp_path: Path, cage: Cage, error: Exception, told: str
+) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "bad", "good")
+        cage.error = error
+        with pytest.raises(ModelFailed):
+            await load(catalog, "bad")
+        assert told in catalog.status("bad").failure
+        assert "secret" not in catalog.status("bad").failure
+        with pytest.raises(ModelFailed), catalog.lease("bad", Parrot):
+            pass
+        cage.error = None
+        assert (await load(catalog, "good"))[-1] is ModelState.READY
+        assert (await load(catalog, "bad"))[-1] is ModelState.READY, "a later load may try again"
+        assert not catalog.status("bad").failure
+        await catalog.close(0.0)
+
+    asyncio.run(run())
+
+
+def test_unload_waits_for_leases_but_not_for_ever(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "polly")
+        await load(catalog, "polly")
+        with catalog.lease("polly", Parrot) as lease:
+            unload = asyncio.create_task(catalog.unload("polly", 60.0))
+            await until(lambda: catalog.status("polly").state is ModelState.DRAINING)
+            with pytest.raises(ModelNotReady), catalog.lease("polly", Parrot):
+                pass
+            with pytest.raises(ModelNotReady):
+                await load(catalog, "polly")
+            parrot = lease.model
+            assert parrot.times_closed == 0
+        assert (await unload).state is ModelState.AVAILABLE
+        assert parrot.times_closed == 1
+        await load(catalog, "polly")
+        with catalog.lease("polly", Parrot) as lease:
+            await catalog.unload("polly", 0.01)
+            assert lease.model.times_closed == 1
+        assert (await catalog.unload("polly", 0.0)).state is ModelState.AVAILABLE, "not loaded is no error"
+        await catalog.close(0.0)
+
+    asyncio.run(run())
+
+
+def test_unload_while_loading_is_refused(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "polly")
+        cage.may_load.clear()
+        catalog.start_load("polly")
+        with pytest.raises(ModelNotReady) as caught:
+            await catalog.unload("polly", 0.0)
+        assert caught.value.retry_after_s is None
+        cage.may_load.set()
+        await catalog.close(0.0)
+
+    asyncio.run(run())
+
+
+def test_a_slow_watcher_sees_only_the_latest(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "a", "b")
+        async with aclosing(catalog.watch()) as changes:
+            snapshot = [await anext(changes) for _ in range(3)]
+            assert snapshot[2] is None
+            await load(catalog, "a")
+            await load(catalog, "b")
+            late = [await anext(changes), await anext(changes)]
+            states = [(status.card.name, status.state) for status in late if status and not isinstance(status, str)]
+            assert states == [("a", ModelState.READY), ("b", ModelState.READY)]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await anext(changes)
+        await catalog.close(0.0)
+
+    asyncio.run(run())
+
+
+def test_scan_adds_new_and_removes_vanished_models(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "old", "used")
+        await load(catalog, "used")
+        async with aclosing(catalog.watch()) as changes:
+            for _ in range(3):
+                await anext(changes)
+            for name in ("old", "used"):
+                (tmp_path / name).rename(tmp_path / f".{name}")
+            write_model(tmp_path, "new", architecture="parrot")
+            await catalog.scan()
+            heard = [await anext(changes), await anext(changes)]
+        assert [item if isinstance(item, str) or item is None else item.card.name for item in heard] == ["new", "old"]
+        assert [status.card.name for status in catalog.statuses()] == ["new", "used"]
+        await catalog.close(0.0)
+
+    asyncio.run(run())
+
+
+def test_close_ends_every_follower(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "polly")
+        await load(catalog, "polly")
+        with catalog.lease("polly", Parrot) as lease:
+            await catalog.close(0.0)
+            assert lease.model.closed_with_grace_s == 0.0
+        with pytest.raises((ModelNotReady, CallAborted)):
+            await load(catalog, "polly")
+
+    asyncio.run(run())
+
+
+def test_an_empty_or_missing_store_has_no_models(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path / "missing", cage)
+        assert catalog.statuses() == ()
+        with pytest.raises(ModelNotFound) as caught:
+            catalog.status("polly")
+        assert caught.value.metadata["near_matches"] == ""
+        await catalog.close(0.0)
+
+    asyncio.run(run())
