@@ -57,8 +57,8 @@ class ErrorReason(StrEnum):
 class InvalidArgumentField(InvalidArgumentError):
     """A field is missing, out of range or contradicts another one.
 
-    `google.rpc.BadRequest` names every violated field, its problem and the limit; metadata has `field`. Change the
-    request before sending it again.
+    `google.rpc.BadRequest` names the violated fields, each with its problem and the limit, as many as fit into 3 KB;
+    metadata has `field`, the first. Change the request before sending it again.
     """
 
 

@@ -31,11 +31,12 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLimits:
-    """What a loaded model accepts at most, in tokens."""
+    """What a loaded model accepts at most: tokens, and candidates of one request."""
 
     max_input_tokens: int
     max_output_tokens: int
     max_context_tokens: int
+    max_candidates: int
     vocabulary_size: int
 
 
@@ -192,9 +193,9 @@ class GenerationStats:
 class Generation(Protocol):
     """An answer under way. Iterate it once, from one task; close it always (`contextlib.aclosing`).
 
-    The engine never waits for the reader: what was made since the last read arrives as one bigger delta. Iteration ends
-    after one CandidateEnd per candidate, or raises QueueTimeout, DeadlineExceeded or CallAborted. Closing it early frees
-    everything it holds within one decoding step.
+    The engine never waits for the reader: what was made since the last read arrives as one bigger delta. Iteration
+    ends after one CandidateEnd per candidate, or raises QueueTimeout, DeadlineExceeded or CallAborted. Closing it early
+    frees everything it holds within one decoding step.
     """
 
     @property
@@ -230,8 +231,9 @@ class TextGenerator(Protocol):
     async def generate(self, request: GenerationRequest, *, deadline_s: float) -> Generation:
         """Tokenizes the prompt and queues the request.
 
-        deadline_s: absolute, on the clock of time.monotonic(). Raises InvalidArgument, InputTooLong, UnsupportedFeature
-        or QueueFull; field paths in errors begin with `input.`.
+        The request must be within `limits`, but for the length of a prompt that is not token ids yet. deadline_s:
+        absolute, on the clock of time.monotonic(). Raises InvalidArgument, InputTooLong, UnsupportedFeature, QueueFull
+        or CallAborted; field paths in errors begin with `input.`.
         """
         ...
 

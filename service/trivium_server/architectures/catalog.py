@@ -11,7 +11,6 @@ for memory while their graphs are optimised.
 import asyncio
 import contextlib
 import datetime
-import difflib
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from typing import Generic, TypeVar
 from trivium_server.architectures.capabilities import ModelCard, ServedModel
 from trivium_server.architectures.model_folder import ModelFolder, ModelFolderError, read_store
 from trivium_server.architectures.model_state import ModelState, ModelStatus, StatusBoard
+from trivium_server.architectures.near_matches import near_matches
 from trivium_server.config import GenerationConfig, RuntimeConfig
 from trivium_server.errors import (
     CallAborted,
@@ -287,6 +287,4 @@ class Catalog:
         log(_logger, logging.INFO, "model is unloaded", model=name)
 
     def _not_found(self, name: str) -> ModelNotFound:
-        folded = {known.casefold(): known for known in self._entries}
-        near = difflib.get_close_matches(name.casefold()[:256], folded, n=3, cutoff=0.5)
-        return ModelNotFound(name[:256], [folded[match] for match in near])
+        return ModelNotFound(name[:256], near_matches(name[:256], self._entries))

@@ -1,6 +1,7 @@
 """Language models in the onnxruntime-genai folder layout: prompt to token ids, and an answer from the decode engine."""
 
 import asyncio
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -111,13 +112,17 @@ class GenaiModel:
         )
         self._executor = ThreadPoolExecutor(_TOKENIZER_THREADS, thread_name_prefix="tokenize")
         self.execution_provider = execution_provider
-        self.sampling_defaults: SamplingDefaults = folder.sampling_defaults
         context = decoder.cache.capacity
         self.limits = ModelLimits(
             max_input_tokens=context - 1,
             max_output_tokens=context - 1,
             max_context_tokens=context,
+            max_candidates=decoder.cache.slots,
             vocabulary_size=folder.vocabulary_size,
+        )
+        stated = folder.sampling_defaults
+        self.sampling_defaults: SamplingDefaults = dataclasses.replace(
+            stated, max_output_tokens=min(stated.max_output_tokens, self.limits.max_output_tokens)
         )
 
     @property
@@ -145,7 +150,7 @@ class GenaiModel:
 
     async def generate(self, request: GenerationRequest, *, deadline_s: float) -> Answer:
         accepted_s = time.monotonic()
-        stop = self._check(request.sampling)
+        stop = self._stop_conditions(request.sampling)
         ids = await self._tokenize(request.prompt)
         if len(ids) > self.limits.max_input_tokens:
             raise InputTooLong(_field(request.prompt), len(ids), self.limits.max_input_tokens)
@@ -182,31 +187,17 @@ class GenaiModel:
             accepted_s=accepted_s,
         )
 
-    def _check(self, sampling: SamplingOverrides) -> StopConditions:
-        """Checks what depends on this model. Raises InvalidArgument with every violation."""
-        wrong: list[FieldViolation] = []
-        size, limit = self.limits.vocabulary_size, self.limits.max_output_tokens
-        for name, ids in (("stop_token_ids", sampling.stop_token_ids), ("logit_bias", sampling.logit_bias)):
-            outside = [index for index in ids if index >= size]
-            if outside:
-                wrong.append(_violation(name, f"id {outside[0]} is not in the vocabulary of {size} tokens"))
-        max_tokens = _given(sampling.max_output_tokens, min(self.sampling_defaults.max_output_tokens, limit))
-        if max_tokens > limit:
-            wrong.append(_violation("max_output_tokens", f"is {max_tokens}; the model allows {limit}"))
-        min_tokens = _given(sampling.min_output_tokens, min(self.sampling_defaults.min_output_tokens, max_tokens))
-        if min_tokens > max_tokens:
-            wrong.append(_violation("min_output_tokens", f"is {min_tokens}; max_output_tokens is {max_tokens}"))
-        count = _given(sampling.candidate_count, self.sampling_defaults.candidate_count)
-        if count > self._decoder.cache.slots:
-            wrong.append(_violation("candidate_count", f"is {count}; this server allows {self._decoder.cache.slots}"))
-        if wrong:
-            raise InvalidArgument(*wrong)
-        end_ids = self._end_ids | set(sampling.stop_token_ids)
-        return StopConditions(max_tokens=max_tokens, min_tokens=min_tokens, end_ids=end_ids)
+    def _stop_conditions(self, sampling: SamplingOverrides) -> StopConditions:
+        max_tokens = _given(sampling.max_output_tokens, self.sampling_defaults.max_output_tokens)
+        return StopConditions(
+            max_tokens=max_tokens,
+            min_tokens=_given(sampling.min_output_tokens, min(self.sampling_defaults.min_output_tokens, max_tokens)),
+            end_ids=self._end_ids | set(sampling.stop_token_ids),
+        )
 
     async def _tokenize(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, TokenPrompt):
-            return self._checked(prompt)
+            return list(prompt.ids)
         if _characters(prompt) <= _INLINE_CHARACTERS:
             ids = self._encode(prompt)
         else:
@@ -215,14 +206,6 @@ class GenaiModel:
         if not ids:
             raise InvalidArgument(FieldViolation(_field(prompt), "has no tokens"))
         return ids
-
-    def _checked(self, prompt: TokenPrompt) -> list[int]:
-        size = self.limits.vocabulary_size
-        for place, index in enumerate(prompt.ids):
-            if index >= size:
-                problem = f"is {index}; the vocabulary has {size} tokens"
-                raise InvalidArgument(FieldViolation(f"input.tokens.ids[{place}]", problem))
-        return list(prompt.ids)
 
     def _encode(self, prompt: Conversation | TextPrompt) -> list[int]:
         if isinstance(prompt, TextPrompt):
@@ -262,10 +245,6 @@ def _parameters(sampling: SamplingOverrides, defaults: SamplingDefaults) -> Samp
 
 def _given(value: _T | None, default: _T) -> _T:
     return default if value is None else value
-
-
-def _violation(name: str, description: str) -> FieldViolation:
-    return FieldViolation(f"input.sampling.{name}", description)
 
 
 def _field(prompt: Prompt) -> str:

@@ -151,6 +151,7 @@ def _sampling(source: pb.SamplingParameters, bounds: Bounds, found: Violations) 
     for name, value in numbers.items():
         found.number(f"sampling.{name}", value)
     _check_output_tokens(source, bounds, found)
+    _check_candidates(source, bounds, found)
     found.count("sampling.stop_sequences", len(source.stop_sequences))
     for index, sequence in enumerate(source.stop_sequences):
         here = f"input.sampling.stop_sequences[{index}]"
@@ -170,6 +171,12 @@ def _sampling(source: pb.SamplingParameters, bounds: Bounds, found: Violations) 
         seed=source.seed if source.HasField("seed") else None,
         logit_bias=dict(source.logit_bias),
     )
+
+
+def _check_candidates(source: pb.SamplingParameters, bounds: Bounds, found: Violations) -> None:
+    most = bounds.limits.max_candidates if bounds.limits else None
+    if most is not None and source.candidate_count > most:
+        found.add("input.sampling.candidate_count", f"is {source.candidate_count}; this server allows {most}")
 
 
 def _check_output_tokens(source: pb.SamplingParameters, bounds: Bounds, found: Violations) -> None:

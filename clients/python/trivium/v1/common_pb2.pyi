@@ -64,8 +64,8 @@ class CallInfo(_message.Message):
 
     @_builtins.property
     def usage(self) -> Global___Usage:
-        """What the call used. The same message is sent as `trivium-usage-bin` trailing metadata, also when a call fails or
-        is cancelled.
+        """What the call used. The same message is sent as `trivium-usage-bin` trailing metadata, also when the call fails,
+        meets its deadline or is aborted. A caller who cancels hears nothing more; the server's access log has it then.
         """
 
     @_builtins.property

@@ -25,8 +25,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_INVALID_ARGUMENT_FIELD: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT. A field is missing, out of range or contradicts another one. `google.rpc.BadRequest` names every
-    violated field, its problem and the limit; metadata has `field`. Change the request before sending it again.
+    """INVALID_ARGUMENT. A field is missing, out of range or contradicts another one. `google.rpc.BadRequest` names the
+    violated fields, each with its problem and the limit, as many as fit into 3 KB; metadata has `field`, the first.
+    Change the request before sending it again.
     """
     ERROR_REASON_UNSUPPORTED_FEATURE: _ErrorReason.ValueType  # 2
     """INVALID_ARGUMENT or UNIMPLEMENTED. The model or this server cannot do what was asked. Metadata has `feature`."""
@@ -87,8 +88,9 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_ARGUMENT_FIELD: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT. A field is missing, out of range or contradicts another one. `google.rpc.BadRequest` names every
-violated field, its problem and the limit; metadata has `field`. Change the request before sending it again.
+"""INVALID_ARGUMENT. A field is missing, out of range or contradicts another one. `google.rpc.BadRequest` names the
+violated fields, each with its problem and the limit, as many as fit into 3 KB; metadata has `field`, the first.
+Change the request before sending it again.
 """
 ERROR_REASON_UNSUPPORTED_FEATURE: ErrorReason.ValueType  # 2
 """INVALID_ARGUMENT or UNIMPLEMENTED. The model or this server cannot do what was asked. Metadata has `feature`."""
