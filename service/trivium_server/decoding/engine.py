@@ -179,6 +179,7 @@ class Engine:
         """Gives every candidate a slot and its first token, from the same logits."""
         request.first_token_s = time.monotonic()
         slots = [self._decoder.cache.append_staged(len(request.prompt_ids)) for _ in request.sequences]
+        self._decoder.cache.release_staging()
         self._scheduler.running.extend((request, sequence) for sequence in request.sequences)
         # Sampling may overwrite the logits, which all candidates share.
         self._advance(slots, [logits.copy() for _ in slots])

@@ -15,10 +15,14 @@ from trivium_server.numerics import log_softmax, top_indices
 
 Logits = NDArray[np.float32]
 
-# How far below the likeliest token, in units of temperature, top-p looks for the tokens that it keeps: first among the
-# few that are nearly as likely, and only when those do not suffice among more. Sorting all would cost milliseconds.
+# How far below the likeliest token, in units of temperature, a token still counts: e^-32 is 1e-14, so all that
+# lie beyond weigh together less than the last bit of a float.
+_DEPTH = 32.0
+# Where they are too many to be picked out, their weights are computed no lower than this: exp is slow where it
+# underflows.
+_FLOOR = np.float32(-80.0)
+# Where top-p looks for the tokens that it keeps: first among the few that are nearly as likely as the likeliest.
 _HEAD_DEPTHS = (6.0, 12.0, np.inf)
-
 _BLOCK = 256
 
 
@@ -106,23 +110,45 @@ class Sampler:
 
     def _sample(self, logits: Logits, best: int) -> int:
         p = self._parameters
-        # Weights are probabilities relative to the likeliest token. Sums are in double, so they hardly depend on order.
-        scale = np.float32(1.0 / max(p.temperature, 1e-4))
+        ids, weights = self._weigh(logits, best)
+        if p.top_p < 1.0:
+            ids, weights = _pick(ids, weights, _nucleus(weights, p.top_p))
+        if p.min_p > 0.0:
+            ids, weights = _pick(ids, weights, np.flatnonzero(weights >= p.min_p))
+        place = draw(weights, self._random.random())
+        return place if ids is None else int(ids[place])
+
+    def _weigh(self, logits: Logits, best: int) -> tuple[NDArray[np.intp] | None, NDArray[np.float32]]:
+        """Returns the tokens that may be drawn, None for all, and their probabilities relative to the likeliest."""
+        p = self._parameters
+        peak, scale = logits[best], np.float32(1.0 / max(p.temperature, 1e-4))
         if p.top_k:
             ids = top_indices(logits, p.top_k)
-            weights = np.exp((logits[ids] - logits[best]) * scale)
-            if p.top_p < 1.0:
-                kept = _num_to_reach(weights, p.top_p * float(weights.sum(dtype=np.float64)))
-                ids, weights = ids[:kept], weights[:kept]
-        elif p.top_p < 1.0:
-            ids, weights = _nucleus((logits - logits[best]) * scale, p.top_p)
-        else:
-            ids, weights = None, np.exp((logits - logits[best]) * scale)
-        if p.min_p > 0.0:
-            likely = np.flatnonzero(weights >= p.min_p)
-            ids, weights = likely if ids is None else ids[likely], weights[likely]
-        drawn = draw(weights, self._random.random())
-        return drawn if ids is None else int(ids[drawn])
+            return ids, np.exp((logits[ids] - peak) * scale)
+        near = logits > peak - np.float32(_DEPTH) / scale
+        if 8 * np.count_nonzero(near) < len(logits):
+            ids = np.flatnonzero(near)
+            return ids, np.exp((logits[ids] - peak) * scale)
+        return None, np.exp(np.maximum((logits - peak) * scale, _FLOOR))
+
+
+def _pick(
+    ids: NDArray[np.intp] | None, weights: NDArray[np.float32], places: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    return places if ids is None else ids[places], weights[places]
+
+
+def _nucleus(weights: NDArray[np.float32], top_p: float) -> NDArray[np.intp]:
+    """Returns the places of the fewest largest weights that reach top_p of all, largest first."""
+    wanted = top_p * float(weights.sum(dtype=np.float64))
+    head = np.arange(len(weights))
+    for depth in _HEAD_DEPTHS:
+        head = np.flatnonzero(weights >= np.exp(np.float32(-depth)))
+        if float(weights[head].sum(dtype=np.float64)) >= wanted:
+            break
+    order = head[np.argsort(-weights[head], kind="stable")]
+    # Sums are in double, so that they hardly depend on their order.
+    return order[: int(np.searchsorted(np.cumsum(weights[order], dtype=np.float64), wanted)) + 1]
 
 
 def draw(weights: NDArray[np.float32], uniform: float) -> int:
@@ -142,29 +168,6 @@ def draw(weights: NDArray[np.float32], uniform: float) -> int:
     place = int(np.searchsorted(np.cumsum(part, dtype=np.float64), target - before, side="right"))
     # The two ways to sum up a block may differ in the last bit; a token without weight is never drawn.
     return start + min(place, int(np.flatnonzero(part)[-1]))
-
-
-def _nucleus(depths: Logits, top_p: float) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Returns ids and weights of the fewest likeliest tokens whose probability reaches top_p, likeliest first.
-
-    depths: scaled logits relative to the greatest, shape (vocabulary,).
-    """
-    all_weights = np.exp(depths)
-    wanted = top_p * float(all_weights.sum(dtype=np.float64))
-    ids, weights = np.zeros(0, np.intp), np.zeros(0, np.float32)
-    for depth in _HEAD_DEPTHS:
-        ids = np.flatnonzero(depths > -depth)
-        weights = all_weights[ids]
-        if float(weights.sum(dtype=np.float64)) >= wanted:
-            break
-    order = np.argsort(-weights, kind="stable")
-    kept = _num_to_reach(weights[order], wanted)
-    return ids[order[:kept]], weights[order[:kept]]
-
-
-def _num_to_reach(weights: NDArray[np.float32], wanted: float) -> int:
-    """Returns how many weights, from the first, add up to `wanted`."""
-    return int(np.searchsorted(np.cumsum(weights, dtype=np.float64), wanted)) + 1
 
 
 def rank(logits: Logits, chosen: int, num_alternatives: int) -> tuple[RankedToken, tuple[RankedToken, ...]]:

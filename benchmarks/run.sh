@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Runs every measurement, one after the other, on a machine that should have nothing else to do.
+# --quick is a smoke run of a few minutes; --no-peers leaves llama.cpp and onnxruntime-genai out. Results: benchmarks/results.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+own=()
+for argument in "$@"; do
+    case $argument in
+    --no-peers) peers=no ;;
+    -h | --help)
+        sed -n '2,3s/^# //p' "$0"
+        exit 0
+        ;;
+    *) own+=("$argument") ;;
+    esac
+done
+if [[ ${peers:-yes} == yes ]]; then
+    benchmarks/install_peers.sh
+fi
+for measurement in decode latency memory; do
+    .venv/bin/python -m "benchmarks.$measurement" "${own[@]}" $([[ ${peers:-yes} == no ]] && echo --no-peers)
+done
+.venv/bin/python -m benchmarks.unary "${own[@]}"
