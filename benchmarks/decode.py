@@ -7,6 +7,7 @@ others are stopped. Ratios are taken within a round.
 """
 
 import asyncio
+import random
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -23,6 +24,8 @@ _NOTES = """\
   the same length, so no prompt is read in that window. `*`: they never ran all together; from the first to the last
   token instead, later prompts included.
 - Whole: tokens per second from the first request to the last token, prompts and waiting included.
+- Uneven answers: 8 clients, each with 4 requests one after the other, of 8 to 128 tokens (log-uniform, seed 8), so
+  that requests join and leave all the time, as in service.
 - Prompt: prompt tokens divided by the time to the first token, one client.
 - Ours samples with temperature 0.2 and top-p 0.9 unless the row says otherwise; llama.cpp the same, with its own top-k
   of 40; onnxruntime-genai and the bare loop take the likeliest token, which is cheaper.
@@ -45,6 +48,11 @@ class Plan:
         self.staggered = Workload(
             name=f"8 streams, {gap_s} s apart", num_streams=8, prompt_len=prompt, num_tokens=tokens, gap_s=gap_s
         )
+        rng = random.Random(8)
+        turns = tuple(tuple(round(8 * 16 ** rng.random()) for _ in range(1 if quick else 4)) for _ in range(8))
+        self.uneven = Workload(
+            name="8 clients, uneven answers", num_streams=8, prompt_len=prompt, num_tokens=tokens, turns=turns
+        )
         lengths = (128, 256) if quick else (512, 1000)
         self.prompts = [
             Workload(name=f"prompt of {n} tokens", num_streams=1, prompt_len=n, num_tokens=2) for n in lengths
@@ -61,6 +69,7 @@ class Plan:
         yield self.eight
         if not isinstance(contender, Bare):
             yield self.staggered
+            yield self.uneven
         yield from self.prompts
         if isinstance(contender, Trivium):
             yield from self.own
@@ -92,7 +101,7 @@ class Results:
     def tables(self) -> Iterator[Table]:
         plan = self._plan
         yield self._rates("Steady decode, tokens/s", "steady", [plan.one, plan.eight])
-        yield self._rates("Whole, tokens/s", "whole", [plan.one, plan.eight, plan.staggered])
+        yield self._rates("Whole, tokens/s", "whole", [plan.one, plan.eight, plan.staggered, plan.uneven])
         yield self._prompt_rates()
         yield self._own()
         yield self._cpu()
@@ -145,6 +154,7 @@ class Results:
     def _ratios(self) -> Table:
         plan = self._plan
         wanted = [(plan.one, "steady"), (plan.eight, "steady"), (plan.eight, "whole"), (plan.staggered, "whole")]
+        wanted += [(plan.uneven, "whole")]
         wanted += [(workload, "prompt") for workload in plan.prompts]
         rows = []
         for ours in (name for name in self._names if name.startswith("trivium")):
@@ -170,7 +180,9 @@ class Results:
             (plan.eight, "steady", "bare loop", 0.9),
             (plan.eight, "steady", "llama.cpp", 1.4),
             (plan.eight, "steady", "genai, engine", 2.0),
+            (plan.uneven, "whole", "llama.cpp", 1.4),
             (plan.staggered, "whole", "genai", 2.0),
+            (plan.uneven, "whole", "genai", 2.0),
             *((workload, "prompt", "llama.cpp", 1.5) for workload in plan.prompts),
         ]
         ours = self._names[0]

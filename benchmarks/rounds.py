@@ -17,7 +17,11 @@ _WARM_UP_PROMPT = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What one burst asks for. gap_s: time between the arrivals of two streams; 0 sends them together."""
+    """What one burst asks for.
+
+    gap_s: time between the arrivals of two streams; 0 sends them together. turns: for each stream's client the lengths
+    of the answers that it asks for, one after the other; empty for one answer of num_tokens each.
+    """
 
     name: str
     num_streams: int
@@ -25,6 +29,7 @@ class Workload:
     num_tokens: int
     sampling: Sampling = Sampling.SAMPLED
     gap_s: float = 0.0
+    turns: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +111,16 @@ async def warm_up(contender: AnyContender, num_streams: int, sampling: Sampling,
 
 
 async def _burst(contender: AnyContender, workload: Workload, prompts: Prompts, number: int) -> Burst:
-    asked = [prompts.take(workload.prompt_len) for _ in range(workload.num_streams)]
     server, client = contender.process.cpu_s(), time.process_time()
-    if isinstance(contender, Bare):
-        streams = await asyncio.to_thread(contender.burst, asked, workload.num_tokens)
+    if workload.turns and not isinstance(contender, Bare):
+        streams = await _turns(contender, workload, prompts)
     else:
-        streams = await run_together(contender, asked, workload.num_tokens, workload.sampling, workload.gap_s)
-    require_whole(streams, workload.num_tokens)
+        asked = [prompts.take(workload.prompt_len) for _ in range(workload.num_streams)]
+        if isinstance(contender, Bare):
+            streams = await asyncio.to_thread(contender.burst, asked, workload.num_tokens)
+        else:
+            streams = await run_together(contender, asked, workload.num_tokens, workload.sampling, workload.gap_s)
+        require_whole(streams, workload.num_tokens)
     return Burst(
         contender=contender.name,
         workload=workload.name,
@@ -121,3 +129,17 @@ async def _burst(contender: AnyContender, workload: Workload, prompts: Prompts, 
         server_cpu_s=contender.process.cpu_s() - server,
         client_cpu_s=time.process_time() - client,
     )
+
+
+async def _turns(contender: Contender, workload: Workload, prompts: Prompts) -> list[Arrivals]:
+    """Runs a client for each stream; each asks anew as soon as its last answer is there."""
+
+    async def client(lengths: Sequence[int]) -> list[Arrivals]:
+        heard = []
+        for length in lengths:
+            stream = await contender.stream(prompts.take(workload.prompt_len), length, workload.sampling, [])
+            require_whole([stream], length)
+            heard.append(stream)
+        return heard
+
+    return [stream for heard in await asyncio.gather(*map(client, workload.turns)) for stream in heard]
