@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from trivium_models.store import Store
 from trivium_server.architectures import genai
@@ -19,6 +20,12 @@ QUEUE = 8
 def smollm2_folder() -> Path:
     """The folder of the default model, fetched if the store does not have it."""
     return Store().pull("smollm2-135m-instruct").folder
+
+
+@pytest.fixture(scope="session")
+def smollm2_tokenizer(smollm2_folder: Path) -> Tokenizer:
+    """The default model's tokenizer as its file defines it, control tokens recognised."""
+    return Tokenizer.from_file(str(smollm2_folder / "tokenizer.json"))
 
 
 @pytest.fixture(scope="module")

@@ -102,6 +102,6 @@ def test_without_a_template_text_is_served_and_conversations_are_refused(foreign
     config.pop("chat_template")
     (foreign_folder / "tokenizer_config.json").write_text(json.dumps(config))
     loaded = load(foreign_folder)
-    assert asyncio.run(loaded.count_tokens(TextPrompt(text="hello")))
+    assert asyncio.run(loaded.tokenize(TextPrompt(text="hello")))
     with pytest.raises(UnsupportedFeature, match="has no chat template"):
-        asyncio.run(loaded.count_tokens(chat("hello")))
+        asyncio.run(loaded.tokenize(chat("hello")))

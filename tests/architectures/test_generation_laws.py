@@ -230,7 +230,7 @@ def test_the_context_fills_and_says_so(model: GenaiModel, loop: asyncio.Runner) 
     async def run() -> None:
         capacity = model.limits.max_context_tokens
         prompt = "word " * (capacity - 8)
-        num_prompt = len(await model.count_tokens(ask(prompt).prompt))
+        num_prompt = len(await model.tokenize(ask(prompt).prompt))
         one = await hear(model, ask(prompt, max_output_tokens=100, min_output_tokens=100))
         assert one.end is not None
         assert one.end.reason is FinishReason.CONTEXT_FULL

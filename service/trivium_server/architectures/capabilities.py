@@ -237,8 +237,12 @@ class TextGenerator(Protocol):
         """
         ...
 
-    async def count_tokens(self, prompt: Prompt) -> Sequence[PromptToken]:
-        """Returns the tokens of the prompt, chat template included. Raises InvalidArgument or UnsupportedFeature."""
+    async def tokenize(self, prompt: Prompt) -> Sequence[int]:
+        """Returns the ids of the prompt, chat template included. Raises InvalidArgument or UnsupportedFeature."""
+        ...
+
+    def describe(self, ids: Sequence[int]) -> Sequence[PromptToken]:
+        """Returns what the ids, which must be in the vocabulary, stand for."""
         ...
 
 

@@ -93,8 +93,9 @@ class GenaiModel:
     ) -> None:
         self._name = name
         self._tokenizer = tokenizer
-        # Control tokens in a caller's text are text; templates put theirs in by id.
+        # Control tokens in a caller's text are text; those that a template puts in are not.
         self._tokenizer.encode_special_tokens = True
+        self._template_tokenizer = Tokenizer.from_str(tokenizer.to_str())
         self._vocabulary = vocabulary
         self._end_ids = folder.end_ids
         self._template = None
@@ -140,8 +141,7 @@ class GenaiModel:
         await self._engine.close(grace_s)
         self._executor.shutdown(wait=False)
 
-    async def count_tokens(self, prompt: Prompt) -> Sequence[PromptToken]:
-        ids = await self._tokenize(prompt)
+    def describe(self, ids: Sequence[int]) -> Sequence[PromptToken]:
         special, spelled = self._vocabulary.special, self._vocabulary.token_bytes
         return [
             PromptToken(id=i, token_bytes=special[i].encode() if i in special else spelled[i], is_special=i in special)
@@ -151,7 +151,7 @@ class GenaiModel:
     async def generate(self, request: GenerationRequest, *, deadline_s: float) -> Answer:
         accepted_s = time.monotonic()
         stop = self._stop_conditions(request.sampling)
-        ids = await self._tokenize(request.prompt)
+        ids = await self.tokenize(request.prompt)
         if len(ids) > self.limits.max_input_tokens:
             raise InputTooLong(_field(request.prompt), len(ids), self.limits.max_input_tokens)
         defaults, sampling = self.sampling_defaults, request.sampling
@@ -195,7 +195,7 @@ class GenaiModel:
             end_ids=self._end_ids | set(sampling.stop_token_ids),
         )
 
-    async def _tokenize(self, prompt: Prompt) -> list[int]:
+    async def tokenize(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, TokenPrompt):
             return list(prompt.ids)
         if _characters(prompt) <= _INLINE_CHARACTERS:
@@ -220,6 +220,9 @@ class GenaiModel:
             raise InvalidArgument(
                 FieldViolation("input.conversation", f"the model's template refused it: {error}")
             ) from error
+        if not any(piece.is_spelled_out for piece in pieces):
+            text = "".join(piece.text for piece in pieces)
+            return list(self._template_tokenizer.encode(text, add_special_tokens=False).ids)
         ids: list[int] = []
         for piece in pieces:
             if piece.is_control:

@@ -102,7 +102,7 @@ class TextGenerationService(TextGenerationServiceServicer):
         with self._leased(request.input, request.HasField("input"), Violations(), counts_only=True) as (lease, bounds):
             begun = time.monotonic()
             prompt = prompt_to_count(request.input, bounds, Violations())
-            tokens = await lease.model.count_tokens(prompt)
+            ids = await lease.model.tokenize(prompt)
             used = common_pb2.Usage(input_characters=_num_characters(request.input))
             call.usage = lambda: used
             timing = common_pb2.Timing(
@@ -110,9 +110,9 @@ class TextGenerationService(TextGenerationServiceServicer):
                 total_duration=answers.duration(call.elapsed_s()),
             )
             model = answers.served_model(lease.card, lease.model.execution_provider)
-            listed = tokens if request.include_tokens else ()
+            listed = lease.model.describe(ids) if request.include_tokens else ()
             return pb.CountTokensResponse(
-                token_count=len(tokens),
+                token_count=len(ids),
                 tokens=[pb.Token(id=t.id, token_bytes=t.token_bytes, is_special=t.is_special) for t in listed],
                 context_limit=lease.model.limits.max_context_tokens,
                 info=common_pb2.CallInfo(request_id=call.request_id, model=model, usage=used, timing=timing),

@@ -15,9 +15,6 @@ from jinja2 import TemplateError as JinjaError
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-# Two noncharacters in a row, which no valid interchange of text contains.
-_BREAK = "\ufdd0\ufdd1"
-
 # What a template's own expressions can raise, besides jinja2's errors.
 _TEMPLATE_FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
@@ -28,10 +25,11 @@ class ChatTemplateError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptPiece:
-    """A piece of a rendered prompt: text, or one control token."""
+    """A piece of a rendered prompt: text, or one control token. is_spelled_out: the text looks like control tokens."""
 
     text: str
     is_control: bool
+    is_spelled_out: bool = False
 
 
 class ChatTemplate:
@@ -57,7 +55,8 @@ class ChatTemplate:
         If the last one is the assistant's, its text is left open to be continued; otherwise the assistant's turn is
         opened. Raises ChatTemplateError.
         """
-        escaped = [{"role": role, "content": self._escape(text)} for role, text in messages]
+        mark = _mark_not_in([text for _, text in messages])
+        escaped = [{"role": role, "content": self._escape(text, mark)} for role, text in messages]
         is_open = messages[-1][0] == "assistant"
         try:
             rendered = self._template.render(messages=escaped, add_generation_prompt=not is_open, **self._variables)
@@ -65,26 +64,36 @@ class ChatTemplate:
             raise ChatTemplateError(str(error)) from error
         if is_open:
             rendered = _cut_after(rendered, escaped[-1]["content"].rstrip())
-        return self._split(rendered)
+        return self._split(rendered, mark)
 
-    def _escape(self, text: str) -> str:
+    def _escape(self, text: str, mark: str) -> str:
+        """Breaks control tokens in a caller's text with a mark that is taken out again after the template was split."""
         if self._control is None:
             return text
-        return self._control.sub(lambda match: match[0][0] + _BREAK + match[0][1:], text)
+        return self._control.sub(lambda match: match[0][0] + mark + match[0][1:], text)
 
-    def _split(self, rendered: str) -> list[PromptPiece]:
+    def _split(self, rendered: str, mark: str) -> list[PromptPiece]:
         pieces: list[PromptPiece] = []
         start = 0
         for match in self._control.finditer(rendered) if self._control else ():
-            pieces.append(_text(rendered[start : match.start()]))
+            pieces.append(_text(rendered[start : match.start()], mark))
             pieces.append(PromptPiece(text=match[0], is_control=True))
             start = match.end()
-        pieces.append(_text(rendered[start:]))
+        pieces.append(_text(rendered[start:], mark))
         return [piece for piece in pieces if piece.text]
 
 
-def _text(rendered: str) -> PromptPiece:
-    return PromptPiece(text=rendered.replace(_BREAK, ""), is_control=False)
+def _mark_not_in(texts: Sequence[str]) -> str:
+    """Returns noncharacters, which hardly any text contains, in a sequence that none of these texts does."""
+    mark = "\ufdd0\ufdd1"
+    while any(mark in text for text in texts):
+        mark = mark[:-1] + "\ufdd0\ufdd1"
+    return mark
+
+
+def _text(rendered: str, mark: str) -> PromptPiece:
+    text = rendered.replace(mark, "")
+    return PromptPiece(text=text, is_control=False, is_spelled_out=text != rendered)
 
 
 def _cut_after(rendered: str, content: str) -> str:
