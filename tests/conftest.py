@@ -5,9 +5,14 @@ from pathlib import Path
 
 import grpc
 import pytest
+from hypothesis import settings
 
 from tests.serving import MODEL, RunningServer
 from trivium_models.store import Store
+
+# A busy machine is no failure of ours; pytest-timeout ends what really hangs.
+settings.register_profile("trivium", deadline=None)
+settings.load_profile("trivium")
 
 
 @pytest.fixture(scope="session")
