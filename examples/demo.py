@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Unpack
 
 from rich.console import Console
 from rich.table import Table
@@ -44,7 +45,7 @@ def server(model: str, console: Console) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(timeout=60)
-        console.print(f"[green]server drained[/] and left with exit code {code}; its log is {log.name}")
+        console.print(f"[green]server drained[/] and left with exit code {code}")
 
 
 def wait_until_ready(process: "subprocess.Popen[bytes]", client: trivium.Client) -> None:
@@ -57,9 +58,9 @@ def wait_until_ready(process: "subprocess.Popen[bytes]", client: trivium.Client)
                 raise SystemExit(f"the server left with exit code {process.returncode}; its log says why") from None
 
 
-def stream_one(client: trivium.Client, model: str, prompt: trivium.Prompt, console: Console) -> None:
-    """Prints an answer token by token, and what it took."""
-    with client.text.stream(prompt, model=model, max_output_tokens=120, temperature=0.2, seed=7) as stream:
+def stream_one(client: trivium.Client, prompt: trivium.Prompt, console: Console, **sampling: Unpack[trivium.SamplingOptions]) -> None:
+    """Prints an answer token by token, and what it took. sampling: as `client.text.stream` takes it."""
+    with client.text.stream(prompt, seed=7, **sampling) as stream:
         for delta in stream:
             sys.stdout.write(delta.text)
             sys.stdout.flush()
@@ -73,12 +74,12 @@ def stream_one(client: trivium.Client, model: str, prompt: trivium.Prompt, conso
     )
 
 
-def ask_together(client: trivium.Client, model: str, console: Console) -> None:
+def ask_together(client: trivium.Client, console: Console) -> None:
     """Asks all questions at once; the server decodes them in one batch."""
     answers: dict[str, trivium.GenerationResult] = {}
 
     def ask(question: str) -> None:
-        answers[question] = client.text.generate(question, model=model, max_output_tokens=40, temperature=0.2, seed=1)
+        answers[question] = client.text.generate(question, max_output_tokens=40, temperature=0.2, seed=1)
 
     threads = [threading.Thread(target=ask, args=(question,)) for question in QUESTIONS]
     started = time.monotonic()
@@ -102,15 +103,16 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m-instruct", help="a model of the store (default: %(default)s)")
     model = parser.parse_args().model
     console = Console(highlight=False)
-    with server(model, console) as target, trivium.Client(target) as client:
+    with server(model, console) as target, trivium.Client(target, default_model=model) as client:
         console.rule("[bold]A conversation, streamed")
         console.print(f"[cyan]you:[/] {CONVERSATION}")
-        stream_one(client, model, CONVERSATION, console)
+        stream_one(client, CONVERSATION, console, max_output_tokens=120, temperature=0.2)
         console.rule("[bold]A text, continued")
         sys.stdout.write(COMPLETION)
-        stream_one(client, model, trivium.TextPrompt(COMPLETION), console)
+        story = trivium.TextPrompt(COMPLETION)
+        stream_one(client, story, console, max_output_tokens=80, temperature=0.8, repetition_penalty=1.1)
         console.rule("[bold]Four callers")
-        ask_together(client, model, console)
+        ask_together(client, console)
     console.print("Next: [bold]make serve[/], then [bold].venv/bin/trivium chat[/] in another terminal.")
 
 

@@ -4,6 +4,8 @@ python tools/record_terminal.py --title "make demo" --output docs/images/demo.sv
 """
 
 import argparse
+import itertools
+import re
 from pathlib import Path
 
 import pexpect
@@ -36,12 +38,15 @@ def as_text(screen: pyte.Screen) -> Text:
     last = max((row for row, line in enumerate(screen.display) if line.strip()), default=0)
     text = Text()
     for row in range(last + 1):
-        for column in range(screen.columns):
-            cell = screen.buffer[row][column]
-            style = Style(color=_colour(cell.fg), bold=cell.bold, italic=cell.italics, reverse=cell.reverse)
-            text.append(cell.data, style)
+        cells = [screen.buffer[row][column] for column in range(len(screen.display[row].rstrip()))]
+        for style, run in itertools.groupby(cells, _style):
+            text.append("".join(cell.data for cell in run), style)
         text.append("\n")
     return text
+
+
+def _style(cell: pyte.screens.Char) -> Style:
+    return Style(color=_colour(cell.fg), bold=cell.bold, italic=cell.italics, reverse=cell.reverse)
 
 
 def _colour(name: str) -> str | None:
@@ -64,7 +69,9 @@ def main() -> None:
         console = Console(record=True, width=given.columns, file=nowhere, force_terminal=True, color_system="truecolor")
         console.print(as_text(screen), soft_wrap=True)
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    console.save_svg(str(given.output), title=given.title)
+    # A picture in the documentation fetches no fonts from elsewhere.
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title=given.title), flags=re.DOTALL)
+    given.output.write_text(svg)
 
 
 if __name__ == "__main__":

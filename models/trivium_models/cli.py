@@ -87,7 +87,7 @@ def pull(store: Store, specs: tuple[str, ...], name: str | None, force: bool, as
                 model = store.pull(spec, name=name, force=force, progress=progress)
                 installed.append({"name": model.name, "folder": str(model.folder)})
                 if not as_json:
-                    click.echo(f"{model.name} is installed in {model.folder}")
+                    click.echo(f"{model.name} is installed in {_short(model.folder)}")
         if as_json:
             click.echo(json.dumps({"models": installed}, indent=2))
 
@@ -231,3 +231,9 @@ def _lines(value: object) -> list[str]:
     if isinstance(value, list):
         return [str(item) for item in value] or ["-"]
     return [str(value) if value != "" else "-"]
+
+
+def _short(path: Path) -> str:
+    """The path as people write it, with ~ for their home."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
