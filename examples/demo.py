@@ -58,9 +58,11 @@ def wait_until_ready(process: "subprocess.Popen[bytes]", client: trivium.Client)
                 raise SystemExit(f"the server left with exit code {process.returncode}; its log says why") from None
 
 
-def stream_one(client: trivium.Client, prompt: trivium.Prompt, console: Console, **sampling: Unpack[trivium.SamplingOptions]) -> None:
+def stream_one(
+    client: trivium.Client, prompt: trivium.Prompt, console: Console, **sampling: Unpack[trivium.SamplingOptions]
+) -> None:
     """Prints an answer token by token, and what it took. sampling: as `client.text.stream` takes it."""
-    with client.text.stream(prompt, seed=7, **sampling) as stream:
+    with client.text.stream(prompt, **sampling) as stream:
         for delta in stream:
             sys.stdout.write(delta.text)
             sys.stdout.flush()
@@ -106,11 +108,11 @@ def main() -> None:
     with server(model, console) as target, trivium.Client(target, default_model=model) as client:
         console.rule("[bold]A conversation, streamed")
         console.print(f"[cyan]you:[/] {CONVERSATION}")
-        stream_one(client, CONVERSATION, console, max_output_tokens=120, temperature=0.2)
+        stream_one(client, CONVERSATION, console, max_output_tokens=120, temperature=0.2, seed=7)
         console.rule("[bold]A text, continued")
         sys.stdout.write(COMPLETION)
         story = trivium.TextPrompt(COMPLETION)
-        stream_one(client, story, console, max_output_tokens=80, temperature=0.8, repetition_penalty=1.1)
+        stream_one(client, story, console, max_output_tokens=80, temperature=0.8, repetition_penalty=1.1, seed=7)
         console.rule("[bold]Four callers")
         ask_together(client, console)
     console.print("Next: [bold]make serve[/], then [bold].venv/bin/trivium chat[/] in another terminal.")
