@@ -33,7 +33,7 @@ breaking() {
 
 check "python format" ruff format --check --quiet .
 check "python lint" ruff check --quiet .
-check "python types" mypy --no-error-summary clients/python/trivium models/trivium_models service/trivium_server tools tests benchmarks examples
+check "python types" mypy --no-error-summary clients/python/trivium models/trivium_models service/trivium_server tools tests trials benchmarks examples
 check "layers" lint-imports --no-logo
 check "proto format" buf format --diff --exit-code
 check "proto lint" buf lint

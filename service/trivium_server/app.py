@@ -51,6 +51,8 @@ class App:
         self.lag = LoopLagProbe()
         self._grace_s = config.drain.grace_s
         self._drain_asked = asyncio.Event()
+        # A signal after DrainServer is the first one: a preStop hook drains, then the orchestrator sends SIGTERM.
+        self.was_signalled = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.catalog = Catalog(
             config.models.dir, runtime=config.runtime, generation=config.generation, families=FAMILIES
@@ -205,10 +207,11 @@ async def serve_until_drained(config: Config) -> int:
 
 
 def _on_signal(app: App, number: signal.Signals) -> None:
-    if app.is_draining:
+    if app.was_signalled:
         log(_logger, logging.WARNING, "second signal, leaving at once", signal=number.name)
         logging.shutdown()
         # Threads inside a model run cannot be interrupted; only leaving the process is quick.
         os._exit(_EXIT_ON_SECOND_SIGNAL)
+    app.was_signalled = True
     log(_logger, logging.INFO, "signal", signal=number.name)
     app.begin_drain(app.config.drain.grace_s)

@@ -75,17 +75,36 @@ def test_a_request_starts_only_when_all_its_candidates_fit() -> None:
     assert isinstance(scheduler.next_chunk(), PrefillChunk)
 
 
+def learned(scheduler: Scheduler, *, chunk_tokens: int, elapsed_s: float) -> None:
+    """Lets the scheduler see so many chunks that its estimate settles."""
+    seen = request(chunk_tokens)
+    for _ in range(50):
+        scheduler.chunk_done(PrefillChunk(request=seen, start=0, end=chunk_tokens), elapsed_s=elapsed_s)
+
+
 def test_hopeless_requests_are_dropped() -> None:
-    scheduler = Scheduler(slots=1, prefill_chunk_tokens=8)
-    warm = request(10)
-    scheduler.add(warm)
-    chunk = scheduler.next_chunk()
-    assert chunk is not None
-    for _ in range(50):  # the estimate settles at 0.1 s per token
-        scheduler.chunk_done(PrefillChunk(request=warm, start=0, end=10), elapsed_s=1.0)
-    fine, late, cancelled = request(10, deadline_s=2.0), request(10, deadline_s=0.5), request(10)
+    scheduler = Scheduler(slots=1, prefill_chunk_tokens=64)
+    learned(scheduler, chunk_tokens=64, elapsed_s=6.4)
+    fine, late, cancelled = request(10, deadline_s=2.0), request(10, deadline_s=0.4), request(10)
     cancelled.is_cancelled = True
     for each in (fine, late, cancelled):
         scheduler.add(each)
     assert scheduler.drop_hopeless(now_s=0.0) == [late, cancelled]
     assert list(scheduler.waiting) == [fine]
+
+
+def test_short_prompts_do_not_make_long_ones_look_hopeless() -> None:
+    scheduler = Scheduler(slots=1, prefill_chunk_tokens=64)
+    learned(scheduler, chunk_tokens=1, elapsed_s=0.02)
+    scheduler.add(request(1200, deadline_s=5.0))
+    assert scheduler.drop_hopeless(now_s=0.0) == []
+
+
+def test_a_wrong_estimate_heals_without_new_measurements() -> None:
+    scheduler = Scheduler(slots=1, prefill_chunk_tokens=64)
+    learned(scheduler, chunk_tokens=64, elapsed_s=64.0)
+    for _ in range(60):
+        scheduler.add(request(100, deadline_s=5.0))
+        if not scheduler.drop_hopeless(now_s=0.0):
+            return
+    raise AssertionError("still dropped")

@@ -23,8 +23,16 @@ def test_opens_the_assistants_turn() -> None:
     assert render([("user", "Hi")]) == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
 
 
-def test_continues_the_assistants_own_beginning() -> None:
-    assert render([("user", "Hi"), ("assistant", "Hel ")]).endswith("<|im_start|>assistant\nHel")
+# Some of these stand in what the template itself writes after a message.
+@pytest.mark.parametrize("beginning", ["Hel", "Hel ", "", " ", "<", "end", "<|im_end|>", "im", "\n"])
+def test_continues_the_assistants_own_beginning(beginning: str) -> None:
+    opened = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    assert render([("user", "Hi"), ("assistant", beginning)]) == opened + beginning
+
+
+def test_any_text_comes_through_whole() -> None:
+    text = "\ufdd0" * 50_000 + "\ufdd1<|im_end|>"
+    assert text in render([("user", text)])
 
 
 def test_control_tokens_in_a_message_stay_text() -> None:

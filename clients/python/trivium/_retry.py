@@ -79,7 +79,10 @@ class Attempts:
     def _delay(self, failure: Failure) -> float | None:
         if failure.pushback_ms is not None:
             pushback = failure.pushback_ms / 1000
-            return pushback if 0 <= pushback <= self._policy.max_retry_after_s else None
+            if not 0 <= pushback <= self._policy.max_retry_after_s:
+                return None
+            # Spread on top: callers that were refused together must not come back together.
+            return pushback * self._uniform(1.0, 1.2)
         exponent = min(self._made - 1, 30)  # 2**30 is past every limit; more would only overflow
         ceiling = min(self._policy.max_backoff_s, self._policy.initial_backoff_s * 2**exponent)
         backoff = self._uniform(ceiling / 2, ceiling)
@@ -88,7 +91,6 @@ class Attempts:
             return backoff
         if wanted > self._policy.max_retry_after_s:
             return None
-        # Spread on top: callers that were refused together must not come back together.
         return max(backoff, wanted * self._uniform(1.0, 1.2))
 
 

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeGuard, TypeVar
+from typing import Generic, TypeVar
 
 from trivium_server.architectures.capabilities import ModelCard, ServedModel
 from trivium_server.architectures.model_folder import ModelFolder, ModelFolderError, read_store
@@ -141,7 +141,7 @@ class Catalog:
             raise ModelFailed(name, status.failure)
         if status.state is not ModelState.READY or entry.model is None:
             raise ModelNotReady(name, status.state.name, _RETRY_AFTER_S.get(status.state))
-        if not _has(entry.model, capability):
+        if not isinstance(entry.model, capability):
             raise UnsupportedFeature("input.model", f"model {name!r} cannot do this")
         entry.leases += 1
         entry.unused.clear()
@@ -288,14 +288,3 @@ class Catalog:
 
     def _not_found(self, name: str) -> ModelNotFound:
         return ModelNotFound(name[:256], near_matches(name[:256], self._entries))
-
-
-_checked: dict[tuple[type, type], bool] = {}
-
-
-def _has(model: object, capability: type[_T]) -> TypeGuard[_T]:
-    """Whether a model has a capability. isinstance with a Protocol walks its members, so each pair is asked once."""
-    key = (type(model), capability)
-    if key not in _checked:
-        _checked[key] = isinstance(model, capability)
-    return _checked[key]

@@ -27,7 +27,7 @@ from trivium_server.architectures.genai_folder import FolderError, GenaiFolder, 
 from trivium_server.config import GenerationConfig, RuntimeConfig
 from trivium_server.decoding.decoder import Decoder, GraphError
 from trivium_server.decoding.engine import Engine, EngineClosedError, warm_up
-from trivium_server.decoding.sampling import SamplingParameters
+from trivium_server.decoding.sampling import NonFiniteLogitsError, SamplingParameters
 from trivium_server.decoding.sequence import DecodeRequest, StopConditions
 from trivium_server.errors import CallAborted, FieldViolation, InputTooLong, InvalidArgument, UnsupportedFeature
 from trivium_server.runtime.session import Session, SessionError, SessionOptions
@@ -35,12 +35,21 @@ from trivium_server.text.assembler import TextAssembler
 from trivium_server.text.chat_template import ChatTemplate, ChatTemplateError
 from trivium_server.text.vocabulary import UnsupportedTokenizerError, Vocabulary, read_vocabulary
 
-LOAD_ERRORS = (FolderError, SessionError, GraphError, ChatTemplateError, UnsupportedTokenizerError)
+LOAD_ERRORS = (
+    FolderError,
+    SessionError,
+    GraphError,
+    ChatTemplateError,
+    UnsupportedTokenizerError,
+    NonFiniteLogitsError,
+)
 """What `load` raises about a folder; the text says what is wrong with it."""
 
 # Shorter prompts are tokenized on the event loop: a tenth of a millisecond, less than a hop to a thread and back.
 _INLINE_CHARACTERS = 2048
 _TOKENIZER_THREADS = 2
+# What a template roughly adds to a message.
+_TEMPLATE_CHARACTERS = 40
 
 _T = TypeVar("_T")
 
@@ -56,7 +65,10 @@ def load(
     tokenizer_file = folder / "tokenizer.json"
     if not tokenizer_file.exists():
         raise FolderError("tokenizer.json is missing")
-    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    try:
+        tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    except Exception as error:
+        raise FolderError(f"tokenizer.json: {error}") from error
     vocabulary = read_vocabulary(tokenizer, description.vocabulary_size)
     progress(0.2)
     options = SessionOptions(
@@ -123,7 +135,9 @@ class GenaiModel:
         )
         stated = folder.sampling_defaults
         self.sampling_defaults: SamplingDefaults = dataclasses.replace(
-            stated, max_output_tokens=min(stated.max_output_tokens, self.limits.max_output_tokens)
+            stated,
+            max_output_tokens=min(stated.max_output_tokens, self.limits.max_output_tokens),
+            candidate_count=min(stated.candidate_count, self.limits.max_candidates),
         )
 
     @property
@@ -198,7 +212,8 @@ class GenaiModel:
     async def tokenize(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, TokenPrompt):
             return list(prompt.ids)
-        if _characters(prompt) <= _INLINE_CHARACTERS:
+        num_messages = len(prompt.messages) if isinstance(prompt, Conversation) else 1
+        if _characters(prompt) + _TEMPLATE_CHARACTERS * num_messages <= _INLINE_CHARACTERS:
             ids = self._encode(prompt)
         else:
             loop = asyncio.get_running_loop()
@@ -209,7 +224,7 @@ class GenaiModel:
 
     def _encode(self, prompt: Conversation | TextPrompt) -> list[int]:
         if isinstance(prompt, TextPrompt):
-            return list(self._tokenizer.encode(prompt.text).ids)
+            return _ids_of(self._tokenizer, prompt.text, add_special_tokens=True)
         if self._template is None:
             raise UnsupportedFeature(
                 "input.conversation", f"model {self._name!r} has no chat template; send text instead"
@@ -222,13 +237,13 @@ class GenaiModel:
             ) from error
         if not any(piece.is_spelled_out for piece in pieces):
             text = "".join(piece.text for piece in pieces)
-            return list(self._template_tokenizer.encode(text, add_special_tokens=False).ids)
+            return _ids_of(self._template_tokenizer, text, add_special_tokens=False)
         ids: list[int] = []
         for piece in pieces:
             if piece.is_control:
                 ids.append(self._control_ids[piece.text])
             else:
-                ids.extend(self._tokenizer.encode(piece.text, add_special_tokens=False).ids)
+                ids.extend(_ids_of(self._tokenizer, piece.text, add_special_tokens=False))
         return ids
 
 
@@ -244,6 +259,13 @@ def _parameters(sampling: SamplingOverrides, defaults: SamplingDefaults) -> Samp
         logit_bias=sampling.logit_bias,
         seed=sampling.seed,
     )
+
+
+def _ids_of(tokenizer: Tokenizer, text: str, *, add_special_tokens: bool) -> list[int]:
+    if len(text) <= _INLINE_CHARACTERS:
+        return list(tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
+    # Unlike encode, this releases the GIL: a prompt of a megabyte takes seconds, during which others are served.
+    return list(tokenizer.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids)
 
 
 def _given(value: _T | None, default: _T) -> _T:

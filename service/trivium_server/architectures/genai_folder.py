@@ -5,6 +5,7 @@ genai_config.json belong to onnxruntime-genai's own runtime.
 """
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,6 +13,11 @@ from pathlib import Path
 
 from trivium_server.architectures.capabilities import SamplingDefaults
 from trivium_server.decoding.decoder import TensorNames
+
+# Beyond what any model has: a damaged file must not make the server run out of memory.
+_MAX_VOCABULARY = 1 << 21
+_MAX_LAYERS = 1024
+_MAX_INTEGER = 1 << 31
 
 
 class FolderError(Exception):
@@ -35,6 +41,13 @@ class GenaiFolder:
 
 def read_genai_folder(folder: Path, *, precision: str) -> GenaiFolder:
     """Reads the folder. precision: `default`, or another graph that model.toml names. Raises FolderError."""
+    try:
+        return _read(folder, precision)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise FolderError(f"model.toml, genai_config.json or tokenizer_config.json: {error}") from error
+
+
+def _read(folder: Path, precision: str) -> GenaiFolder:
     config = _read_json(folder / "genai_config.json")
     card = tomllib.loads((folder / "model.toml").read_text()) if (folder / "model.toml").exists() else {}
     model, decoder = _table(config, "model"), _table(_table(config, "model"), "decoder")
@@ -45,14 +58,25 @@ def read_genai_folder(folder: Path, *, precision: str) -> GenaiFolder:
     if precision not in graphs:
         raise FolderError(f"runtime.precision: this model has no {precision!r} graph; it has {', '.join(graphs)}")
     tokenizer = _read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").exists() else {}
+    # What model.toml does not list is not covered by the digest and is not read.
+    listed = set(card["files"]) if "files" in card else None
+    if listed is not None and graphs[precision] not in listed:
+        raise FolderError(f"model.toml: the graph {graphs[precision]!r} is not among its files")
+    vocabulary_size = _integer(model, "vocab_size", _MAX_VOCABULARY)
+    end_ids = frozenset(_ids(model.get("eos_token_id")))
+    if any(not 0 <= index < vocabulary_size for index in end_ids):
+        raise FolderError(f"genai_config.json: model.eos_token_id must be below the vocabulary size, {vocabulary_size}")
     return GenaiFolder(
-        graph=folder / graphs[precision],
+        graph=_inside(folder, graphs[precision]),
         names=_names(decoder),
-        num_layers=_integer(decoder, "num_hidden_layers"),
-        vocabulary_size=_integer(model, "vocab_size"),
-        context_length=min(_integer(model, "context_length"), card.get("limits", {}).get("context_length", 1 << 31)),
-        end_ids=frozenset(_ids(model.get("eos_token_id"))),
-        chat_template=_chat_template(folder, tokenizer),
+        num_layers=_integer(decoder, "num_hidden_layers", _MAX_LAYERS),
+        vocabulary_size=vocabulary_size,
+        context_length=min(
+            _integer(model, "context_length"),
+            _integer({"context_length": _MAX_INTEGER} | card.get("limits", {}), "context_length", file="model.toml"),
+        ),
+        end_ids=end_ids,
+        chat_template=_chat_template(folder, tokenizer, listed),
         template_variables={
             name: text
             for name in ("bos_token", "eos_token", "unk_token", "pad_token")
@@ -87,16 +111,22 @@ def _sampling_defaults(stated: Mapping[str, object] | None, search: Mapping[str,
     unknown = [name for name in stated if name not in known]
     if unknown:
         raise FolderError(f"model.toml: defaults.{unknown[0]} is no sampling parameter")
-    try:
-        return SamplingDefaults(**{name: known[name](value) for name, value in stated.items()})
-    except (TypeError, ValueError) as error:
-        raise FolderError(f"sampling defaults: {error}") from error
+    defaults = SamplingDefaults(**{name: known[name](value) for name, value in stated.items()})
+    if not all(math.isfinite(getattr(defaults, name)) for name in known):
+        raise FolderError("sampling defaults must be finite numbers")
+    if min(defaults.temperature, defaults.min_p, defaults.top_k, defaults.min_output_tokens) < 0:
+        raise FolderError("sampling defaults must not be negative")
+    if not 0 < defaults.top_p <= 1 or defaults.repetition_penalty <= 0:
+        raise FolderError("sampling defaults: top_p must be over 0 and up to 1, repetition_penalty over 0")
+    if defaults.max_output_tokens < 1 or defaults.candidate_count < 1:
+        raise FolderError("sampling defaults: max_output_tokens and candidate_count must be at least 1")
+    return defaults
 
 
-def _chat_template(folder: Path, tokenizer: Mapping[str, object]) -> str | None:
+def _chat_template(folder: Path, tokenizer: Mapping[str, object], listed: set[str] | None) -> str | None:
     # Since transformers 4.43 a template may be a file of its own, which wins.
     file = folder / "chat_template.jinja"
-    if file.exists():
+    if file.exists() and (listed is None or file.name in listed):
         return file.read_text()
     template = tokenizer.get("chat_template")
     if isinstance(template, list):  # several, by name
@@ -140,8 +170,17 @@ def _optional_table(config: Mapping[str, object], key: str) -> dict[str, object]
     return value if isinstance(value, dict) else {}
 
 
-def _integer(config: Mapping[str, object], key: str) -> int:
+def _integer(
+    config: Mapping[str, object], key: str, most: int = _MAX_INTEGER, *, file: str = "genai_config.json"
+) -> int:
     value = config.get(key)
-    if not isinstance(value, int) or value < 1:
-        raise FolderError(f"genai_config.json: {key} must be a positive whole number")
+    if not isinstance(value, int) or not 1 <= value <= most:
+        raise FolderError(f"{file}: {key} must be a positive whole number, at most {most}")
     return value
+
+
+def _inside(folder: Path, name: object) -> Path:
+    """Returns the path of a file that must lie in the folder itself."""
+    if not isinstance(name, str) or Path(name).name != name:
+        raise FolderError(f"model.toml or genai_config.json: {name!r} is no name of a graph file in the model's folder")
+    return folder / name

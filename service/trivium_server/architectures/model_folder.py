@@ -96,7 +96,7 @@ def read_folder(path: Path) -> ModelFolder:
         )
     except FileNotFoundError:
         problem = f"the folder has no {DESCRIPTION_FILE}; add the model with `trivium models pull`"
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, ModelFolderError) as error:
+    except (OSError, RecursionError, ValueError, ModelFolderError) as error:
         problem = f"{DESCRIPTION_FILE}: {error}"
     nothing: frozenset[Capability] = frozenset()
     card = ModelCard(

@@ -114,6 +114,12 @@ class Engine:
         self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        finally:
+            self._call_soon(self._stopped.set)
+
+    def _serve(self) -> None:
         while not self._abort:
             self._take_inbox()
             try:
@@ -130,7 +136,6 @@ class Engine:
         self._take_waiting()
         self._end_all(EndReason.ABORTED)
         self._wake_listeners()
-        self._call_soon(self._stopped.set)
 
     def _take_inbox(self) -> None:
         if self._scheduler.is_idle and not self._abort:
@@ -178,9 +183,11 @@ class Engine:
     def _join(self, request: DecodeRequest, logits: Logits) -> None:
         """Gives every candidate a slot and its first token, from the same logits."""
         request.first_token_s = time.monotonic()
-        slots = [self._decoder.cache.append_staged(len(request.prompt_ids)) for _ in request.sequences]
+        slots = []
+        for sequence in request.sequences:
+            slots.append(self._decoder.cache.append_staged(len(request.prompt_ids)))
+            self._scheduler.running.append((request, sequence))
         self._decoder.cache.release_staging()
-        self._scheduler.running.extend((request, sequence) for sequence in request.sequences)
         # Sampling may overwrite the logits, which all candidates share.
         self._advance(slots, [logits.copy() for _ in slots])
 
@@ -293,12 +300,19 @@ def _over(request: DecodeRequest, now_s: float) -> EndReason | None:
 
 
 def warm_up(decoder: Decoder, prefill_chunk_tokens: int) -> None:
-    """Runs every shape that traffic will use once: reading a prompt, and each batch size."""
+    """Runs every shape that traffic will use once: reading a prompt, and each batch size.
+
+    Raises SessionError when a run fails and NonFiniteLogitsError when the graph produces NaN or infinity.
+    """
     chunk = min(prefill_chunk_tokens, decoder.cache.capacity - 1)
     decoder.prefill(np.ones(chunk, np.int64), 0, want_logits=False)
-    decoder.prefill(np.ones(2, np.int64), 0, want_logits=True)
+    logits = decoder.prefill(np.ones(2, np.int64), 0, want_logits=True)
+    if logits is None or not np.isfinite(logits).all():
+        raise NonFiniteLogitsError("the graph produces logits that are not finite")
     for count in range(1, decoder.cache.slots + 1):
-        decoder.cache.append_staged(1)
+        for _ in range(count):
+            decoder.cache.append_staged(1)
         decoder.decode([1] * count)
-    for slot in range(decoder.cache.slots - 1, -1, -1):
-        decoder.cache.remove(slot)
+        for slot in range(count - 1, -1, -1):
+            decoder.cache.remove(slot)
+    decoder.cache.release_staging()

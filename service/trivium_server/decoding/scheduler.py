@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from trivium_server.decoding.sequence import DecodeRequest, Sequence
 
+# Shorter chunks tell the cost of a run, not that of a token.
+_TELLING_CHUNK = 32
+
 # A prompt that has the machine to itself is read in bigger chunks, which cost less per token.
 _UNCONTENDED_CHUNKS = 4
 
@@ -48,6 +51,9 @@ class Scheduler:
     def drop_hopeless(self, now_s: float) -> list[DecodeRequest]:
         """Removes and returns the waiting requests that were cancelled or cannot have a token before their deadline."""
         dropped = [r for r in self.waiting if r.is_cancelled or now_s + self._prefill_estimate_s(r) >= r.deadline_s]
+        if any(not r.is_cancelled and now_s < r.deadline_s for r in dropped):
+            # What is dropped is not measured: without new measurements the estimate must not stay too high for good.
+            self._prefill_s_per_token *= 0.9
         if dropped:
             self.waiting = deque(r for r in self.waiting if r not in dropped)
         return dropped
@@ -71,8 +77,9 @@ class Scheduler:
     def chunk_done(self, chunk: PrefillChunk, elapsed_s: float) -> None:
         """Records a chunk; a completed request is no longer prefilling, and the caller puts it into running."""
         chunk.request.num_prefilled = chunk.end
-        per_token = elapsed_s / (chunk.end - chunk.start)
-        self._prefill_s_per_token += 0.2 * (per_token - self._prefill_s_per_token)
+        num_tokens = chunk.end - chunk.start
+        if num_tokens >= _TELLING_CHUNK:
+            self._prefill_s_per_token += 0.2 * (elapsed_s / num_tokens - self._prefill_s_per_token)
         if chunk.is_last:
             self.prefilling = None
 
@@ -85,4 +92,5 @@ class Scheduler:
         return len(self.running) + len(request.sequences) <= self._slots
 
     def _prefill_estimate_s(self, request: DecodeRequest) -> float:
-        return self._prefill_s_per_token * len(request.prompt_ids)
+        # Half of what the last prompts took: a request that might make it is let try.
+        return 0.5 * self._prefill_s_per_token * len(request.prompt_ids)

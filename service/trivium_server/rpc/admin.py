@@ -14,6 +14,7 @@ from trivium_server.errors import FieldViolation, InvalidArgument, ServerDrainin
 from trivium_server.rpc import answers
 from trivium_server.rpc.admission import Admission
 from trivium_server.rpc.call import current_call
+from trivium_server.telemetry import printable
 
 # grpc's servicer context: the boundary alone talks to it.
 Context = object
@@ -75,7 +76,7 @@ class AdminService(AdminServiceServicer):
         _require_model(request.model)
         if self._drain.is_draining():
             raise ServerDraining(retry_after_s=1.0)
-        current_call().model = request.model
+        current_call().model = printable(request.model)
         async with contextlib.aclosing(self._catalog.load(request.model)) as statuses:
             async for status in statuses:
                 yield pb.LoadModelResponse(

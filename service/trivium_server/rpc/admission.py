@@ -8,6 +8,8 @@ from trivium_server.errors import QueueFull, ServerDraining
 
 # Soon enough to be worth a retry, late enough that something has finished by then.
 _RETRY_AFTER_S = 1.0
+# Watches have no deadline: without a cap of their own they would use up what all calls share.
+_MAX_WATCHING = 512
 
 
 class Admission:
@@ -19,6 +21,7 @@ class Admission:
     def __init__(self, max_concurrent_calls: int) -> None:
         self._max_concurrent_calls = max_concurrent_calls
         self._in_flight = 0
+        self._watching = 0
         self._is_open = True
         self._idle = asyncio.Event()
         self._idle.set()
@@ -43,6 +46,17 @@ class Admission:
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Counts a stream that only watches, which may last for ever. Raises QueueFull when there are too many."""
+        if self._watching >= _MAX_WATCHING:
+            raise QueueFull(_MAX_WATCHING, _RETRY_AFTER_S)
+        self._watching += 1
+        try:
+            yield
+        finally:
+            self._watching -= 1
 
     def close(self) -> None:
         """From now on refuses every call with ServerDraining."""

@@ -178,6 +178,7 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             if passage.method.treatment is Treatment.INFERENCE:
                 stack.enter_context(self._admission.admit())
             if passage.method.treatment is Treatment.WATCH:
+                stack.enter_context(self._admission.watch())
                 return await body(passage)
             call = passage.call
             # Half of the margin later than what the handler was told, so that its own, better reason comes first.

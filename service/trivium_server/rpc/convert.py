@@ -107,7 +107,8 @@ def _conversation(source: pb.Conversation, bounds: Bounds, found: Violations) ->
     messages = [ChatMessage(role=Role.SYSTEM, text=source.system_instruction)] if source.system_instruction else []
     if not source.messages:
         found.add(f"{path}.messages", "is empty; at least one message is needed")
-    found.count("conversation.messages", len(source.messages))
+    if not found.count("conversation.messages", len(source.messages)):
+        return Conversation(messages=())
     texts = [source.system_instruction]
     for index, message in enumerate(source.messages[:1024]):
         here = f"{path}.messages[{index}]"
@@ -136,7 +137,8 @@ def _role(role: int, path: str, found: Violations) -> Role | None:
 def _text_of(message: pb.ChatMessage, path: str, found: Violations) -> str:
     if not message.parts:
         found.add(f"{path}.parts", "is empty; at least one part is needed")
-    found.count("conversation.messages.parts", len(message.parts), f"{path}.parts")
+    if not found.count("conversation.messages.parts", len(message.parts), f"{path}.parts"):
+        return ""
     texts = []
     for index, part in enumerate(message.parts[:64]):
         if part.WhichOneof("part") != "text":
@@ -152,24 +154,24 @@ def _sampling(source: pb.SamplingParameters, bounds: Bounds, found: Violations) 
         found.number(f"sampling.{name}", value)
     _check_output_tokens(source, bounds, found)
     _check_candidates(source, bounds, found)
-    found.count("sampling.stop_sequences", len(source.stop_sequences))
-    for index, sequence in enumerate(source.stop_sequences):
+    few_stops = found.count("sampling.stop_sequences", len(source.stop_sequences))
+    for index, sequence in enumerate(source.stop_sequences if few_stops else ()):
         here = f"input.sampling.stop_sequences[{index}]"
         if not sequence:
             found.add(here, "is empty")
         _check_bytes(here, _num_bytes((sequence,)), MAX_STOP_SEQUENCE_BYTES, found)
-    found.count("sampling.stop_token_ids", len(source.stop_token_ids))
-    _check_vocabulary("input.sampling.stop_token_ids", source.stop_token_ids, bounds, found)
-    found.count("sampling.logit_bias", len(source.logit_bias))
-    for token_id, bias in source.logit_bias.items():
+    if found.count("sampling.stop_token_ids", len(source.stop_token_ids)):
+        _check_vocabulary("input.sampling.stop_token_ids", source.stop_token_ids, bounds, found)
+    few_biases = found.count("sampling.logit_bias", len(source.logit_bias))
+    for token_id, bias in source.logit_bias.items() if few_biases else ():
         found.number("sampling.logit_bias", bias, f"input.sampling.logit_bias[{token_id}]")
         _check_vocabulary("input.sampling.logit_bias", (token_id,), bounds, found)
     return SamplingOverrides(
         **numbers,
-        stop_sequences=tuple(source.stop_sequences),
+        stop_sequences=tuple(source.stop_sequences) if few_stops else (),
         stop_token_ids=tuple(source.stop_token_ids),
         seed=source.seed if source.HasField("seed") else None,
-        logit_bias=dict(source.logit_bias),
+        logit_bias=dict(source.logit_bias) if few_biases else {},
     )
 
 

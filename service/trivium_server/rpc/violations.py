@@ -73,10 +73,15 @@ class Violations:
         if not allowed.admits(value):
             self.add(path or f"input.{name}", f"is {value:.10g}; it must be {allowed}")
 
-    def count(self, name: str, actual: int, path: str = "") -> None:
-        """Checks the length of a list against MAX_ITEMS. The path is `input.<name>` unless given."""
-        if actual > MAX_ITEMS[name]:
-            self.too_large(path or f"input.{name}", actual, MAX_ITEMS[name], "items")
+    def count(self, name: str, actual: int, path: str = "") -> bool:
+        """Checks the length of a list against MAX_ITEMS; its items are worth a look only if it returns True.
+
+        The path is `input.<name>` unless given.
+        """
+        if actual <= MAX_ITEMS[name]:
+            return True
+        self.too_large(path or f"input.{name}", actual, MAX_ITEMS[name], "items")
+        return False
 
     def raise_if_any(self) -> None:
         """Raises what was found: the one error itself, or one InvalidArgument with all of them."""

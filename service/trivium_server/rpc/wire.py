@@ -14,6 +14,8 @@ from trivium_server.errors import FieldViolation, InvalidArgument
 
 _VARINT, _FIXED64, _BYTES, _START_GROUP, _END_GROUP, _FIXED32 = range(6)
 _MAX_DEPTH = 100
+# The search is Python on the event loop: milliseconds for this much.
+_MAX_SEARCHED_BYTES = 32 * 1024
 _T = TypeVar("_T")
 
 
@@ -22,7 +24,7 @@ def parse(parser: Callable[[bytes], _T], raw: bytes, message_type: Descriptor | 
     try:
         return parser(raw)
     except (DecodeError, ValueError) as error:
-        field = first_bad_string(raw, message_type) if message_type else ""
+        field = first_bad_string(raw, message_type) if message_type and len(raw) <= _MAX_SEARCHED_BYTES else ""
         if field:
             raise InvalidArgument(FieldViolation(field, "is not valid UTF-8")) from error
         name = message_type.full_name if message_type else "request"

@@ -54,7 +54,8 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 def _plain(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return json.dumps(text, ensure_ascii=False) if not text or " " in text or "\n" in text or '"' in text else text
+    is_plain = text.isprintable() and text and " " not in text and '"' not in text
+    return text if is_plain else json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def configure_logging(

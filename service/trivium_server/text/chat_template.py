@@ -7,6 +7,7 @@ otherwise a user could end their turn and speak as the system.
 
 import json
 import re
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 # What a template's own expressions can raise, besides jinja2's errors.
-_TEMPLATE_FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+_TEMPLATE_FAULTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError, MemoryError)
 
 
 class ChatTemplateError(Exception):
@@ -58,12 +59,17 @@ class ChatTemplate:
         mark = _mark_not_in([text for _, text in messages])
         escaped = [{"role": role, "content": self._escape(text, mark)} for role, text in messages]
         is_open = messages[-1][0] == "assistant"
+        end = mark + "end" + mark
+        if is_open:
+            escaped[-1]["content"] += end
         try:
             rendered = self._template.render(messages=escaped, add_generation_prompt=not is_open, **self._variables)
         except (JinjaError, *_TEMPLATE_FAULTS) as error:
             raise ChatTemplateError(str(error)) from error
         if is_open:
-            rendered = _cut_after(rendered, escaped[-1]["content"].rstrip())
+            rendered, found, _ = rendered.partition(end)
+            if not found:
+                raise ChatTemplateError("the model's chat template cannot continue an assistant's message")
         return self._split(rendered, mark)
 
     def _escape(self, text: str, mark: str) -> str:
@@ -84,24 +90,16 @@ class ChatTemplate:
 
 
 def _mark_not_in(texts: Sequence[str]) -> str:
-    """Returns noncharacters, which hardly any text contains, in a sequence that none of these texts does."""
-    mark = "\ufdd0\ufdd1"
-    while any(mark in text for text in texts):
-        mark = mark[:-1] + "\ufdd0\ufdd1"
-    return mark
+    """Returns a mark that none of these texts contains: noncharacters, and chance."""
+    while True:
+        mark = f"\ufdd0{secrets.token_hex(8)}\ufdd1"
+        if not any(mark in text for text in texts):
+            return mark
 
 
 def _text(rendered: str, mark: str) -> PromptPiece:
     text = rendered.replace(mark, "")
     return PromptPiece(text=text, is_control=False, is_spelled_out=text != rendered)
-
-
-def _cut_after(rendered: str, content: str) -> str:
-    """Cuts a rendered prompt after the last message, which is the last occurrence of its content."""
-    place = rendered.rfind(content)
-    if place < 0:
-        raise ChatTemplateError("the model's chat template cannot continue an assistant's message")
-    return rendered[: place + len(content)]
 
 
 def _raise(message: str) -> None:

@@ -1,6 +1,6 @@
 """The `trivium` command: talk to a server from a terminal or a script.
 
-Needs the packages of `pip install 'trivium[cli]'`. Other distributions add commands through the entry-point group
+Needs the packages of the extra `cli`. Other distributions add commands through the entry-point group
 `trivium.commands`, name -> click.Command.
 """
 
@@ -16,6 +16,6 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("click", "rich", "prompt_toolkit"):
             raise
-        print(f"trivium: {error.name} is not installed; run: pip install 'trivium[cli]'", file=sys.stderr)
+        print(f"trivium: {error.name} is not installed; run: pip install 'clients/python[cli]'", file=sys.stderr)
         sys.exit(1)
     sys.exit(run())

@@ -37,7 +37,7 @@ class TriviumGroup(click.Group):
         if cmd_name in _plugins():
             return _load_plugin(cmd_name, _plugins()[cmd_name])
         if cmd_name in KNOWN_PLUGINS:
-            return _unusable(cmd_name, f"not installed; run: pip install {KNOWN_PLUGINS[cmd_name]}")
+            return _unusable(cmd_name, f"not installed; it comes with {KNOWN_PLUGINS[cmd_name]}")
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
