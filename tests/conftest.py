@@ -1,5 +1,6 @@
 """The server that tests of RPCs call, under the fixture names of pytest-grpc."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from hypothesis import settings
 
 from tests.serving import MODEL, RunningServer
 from trivium_models.store import Store
+
+# A shell that runs this in the background has it ignore SIGINT, and programs inherit that; tests press Ctrl-C on
+# theirs.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure of ours; pytest-timeout ends what really hangs.
 settings.register_profile("trivium", deadline=None)
