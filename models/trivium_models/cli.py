@@ -73,8 +73,8 @@ def pull(store: Store, specs: tuple[str, ...], name: str | None, force: bool, as
       a model folder on this machine      ./my-model   (onnxruntime-genai layout)
       a GGUF file on this machine         ./weights.gguf   (Llama family; it is exported to ONNX)
 
-    Every byte is checked against a pinned hash. A download that was cut off goes on where it stopped when you run the
-    same command again.
+    What the catalogue names is checked byte for byte against pinned hashes. A download that was cut off goes on
+    where it stopped when you run the same command again.
     """
     with _errors_told():
         if not specs:

@@ -144,7 +144,7 @@ class Timing(_message.Message):
     TOTAL_DURATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def queue_duration(self) -> _duration_pb2.Duration:
-        """From the acceptance of the call until a runner started on it."""
+        """From when the input was ready for a runner until one started on it."""
 
     @_builtins.property
     def preprocess_duration(self) -> _duration_pb2.Duration:

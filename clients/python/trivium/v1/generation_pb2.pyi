@@ -310,9 +310,10 @@ class SamplingParameters(_message.Message):
     max_output_tokens.
     """
     seed: _builtins.int
-    """Makes the answer repeatable: the same request with the same seed gets the same text from the same model digest on
-    the same kind of machine, whatever else the server is doing at the time. Absent: sampling starts from a random
-    state, and the server is free to use kernels whose rounding depends on what else runs.
+    """Makes the answer repeatable: the same request with the same seed gets the same text from the same model digest,
+    with the same server settings on the same kind of machine, whatever else the server is doing at the time. Absent:
+    sampling starts from a random state, and the server is free to use kernels whose rounding depends on what else
+    runs, also at temperature 0.
     """
     candidate_count: _builtins.int
     """How many independent answers to generate for the prompt, 1 to 8. Default 1."""
@@ -471,7 +472,7 @@ class GenerateResponse(_message.Message):
     CANDIDATES_FIELD_NUMBER: _builtins.int
     INFO_FIELD_NUMBER: _builtins.int
     response_id: _builtins.str
-    """Identifies this answer in logs. Made by the server, unique."""
+    """Identifies this answer. Made by the server, unique."""
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
         """The answers, by index, as many as candidate_count."""
@@ -709,7 +710,7 @@ class GenerationStarted(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     response_id: _builtins.str
-    """Identifies this answer in logs. Made by the server, unique."""
+    """Identifies this answer. Made by the server, unique."""
     input_tokens: _builtins.int
     """Tokens of the prompt, chat template included."""
     @_builtins.property

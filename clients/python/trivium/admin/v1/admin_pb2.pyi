@@ -55,7 +55,7 @@ class GetServerInfoResponse(_message.Message):
     instance_id: _builtins.str
     """Names this process among its replicas, as in the `trivium-instance` response metadata. New at every start."""
     draining: _builtins.bool
-    """The server finishes its running calls and takes no new ones."""
+    """The server was told to drain: it finishes its running calls and soon takes no new ones."""
     @_builtins.property
     def contract_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The Protobuf packages that it serves, for example `trivium.v1`."""
