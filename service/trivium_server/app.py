@@ -133,7 +133,10 @@ class App:
         wait_s, grace_s = self.config.health_wait_s, self._grace_s
         in_flight = self._admission.in_flight
         log(_logger, logging.INFO, "draining", in_flight=in_flight, health_wait_s=wait_s, grace_s=grace_s)
-        await self._health.drain()
+        # A watcher of health that does not read must not hold up the drain.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._health.drain()
         await asyncio.sleep(wait_s)
         self._admission.close()
         if not await self._admission.wait_idle(grace_s):

@@ -28,6 +28,19 @@ def test_a_huge_list_is_refused_for_its_length_alone(grpc_channel: grpc.Channel,
     assert set(Failure(caught.value).fields) == {f"input.sampling.{field}"}
 
 
+def test_only_so_many_tokens_are_listed(grpc_channel: grpc.Channel) -> None:
+    stub = TextGenerationServiceStub(grpc_channel)
+
+    def count(num_ids: int) -> pb.CountTokensResponse:
+        source = pb.GenerationInput(model=MODEL, tokens=pb.TokenSequence(ids=[7] * num_ids))
+        return stub.CountTokens(pb.CountTokensRequest(input=source, include_tokens=True))
+
+    assert len(count(16_384).tokens) == 16_384
+    with pytest.raises(grpc.RpcError) as caught:
+        count(16_385)
+    assert Failure(caught.value).metadata == {"field": "include_tokens", "actual": "16385", "limit": "16384"}
+
+
 def test_unparsable_megabytes_are_refused_quickly(grpc_channel: grpc.Channel) -> None:
     call = grpc_channel.unary_unary("/trivium.v1.TextGenerationService/Generate", None, None)
     started = time.monotonic()

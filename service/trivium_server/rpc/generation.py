@@ -19,6 +19,7 @@ from trivium_server.architectures.capabilities import (
 )
 from trivium_server.architectures.catalog import Catalog, Lease
 from trivium_server.config import LimitsConfig
+from trivium_server.errors import InputTooLarge
 from trivium_server.rpc import answers
 from trivium_server.rpc.call import Call, current_call
 from trivium_server.rpc.convert import Bounds, generation_request, prompt_to_count
@@ -27,6 +28,8 @@ from trivium_server.rpc.violations import Violations
 # grpc's servicer context: the boundary alone talks to it.
 Context = object
 _HEARTBEAT_S = 15.0
+# Listing is Python on the event loop: tens of milliseconds for this many.
+_MAX_LISTED_TOKENS = 16_384
 
 
 class TextGenerationService(TextGenerationServiceServicer):
@@ -110,6 +113,8 @@ class TextGenerationService(TextGenerationServiceServicer):
                 total_duration=answers.duration(call.elapsed_s()),
             )
             model = answers.served_model(lease.card, lease.model.execution_provider)
+            if request.include_tokens and len(ids) > _MAX_LISTED_TOKENS:
+                raise InputTooLarge("include_tokens", len(ids), _MAX_LISTED_TOKENS, "tokens")
             listed = lease.model.describe(ids) if request.include_tokens else ()
             return pb.CountTokensResponse(
                 token_count=len(ids),

@@ -847,7 +847,7 @@ class CountTokensRequest(_message.Message):
     INPUT_FIELD_NUMBER: _builtins.int
     INCLUDE_TOKENS_FIELD_NUMBER: _builtins.int
     include_tokens: _builtins.bool
-    """Returns the tokens too, not just their number."""
+    """Returns the tokens too, not just their number; an error for a prompt of more than 16384 tokens."""
     @_builtins.property
     def input(self) -> Global___GenerationInput:
         """The prompt to count. `sampling` and `output` do not matter. Required."""
