@@ -86,13 +86,15 @@ class Catalog:
         self._entries: dict[str, _Entry] = {}
         self._board = StatusBoard()
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="model-load")
+        # Reading the store waits for no load.
+        self._scanner = ThreadPoolExecutor(1, thread_name_prefix="model-scan")
         self._one_load = asyncio.Lock()
         self._closed = False
 
     async def scan(self) -> None:
         """Reads the store again: new folders are added, vanished ones removed unless their model is in use."""
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._loader, read_store, self._store)
+        found = await loop.run_in_executor(self._scanner, read_store, self._store)
         for folder in found:
             entry = self._entries.get(folder.card.name)
             if entry is None:
@@ -157,10 +159,13 @@ class Catalog:
 
         Closing the iterator does not stop the load. Raises ModelNotFound, ModelNotReady while it drains, ModelFailed.
         """
-        if name not in self._entries or self._board.get(name).state is ModelState.FAILED:
+        if self._closed:
+            raise ModelNotReady(name, ModelState.DRAINING.name, _RETRY_AFTER_S[ModelState.DRAINING])
+        if name not in self._entries or self._board.get(name).state in _AT_REST:
+            # The folder may have been added or replaced since the store was last read.
             await self.scan()
         status = self.status(name)
-        if status.state is ModelState.DRAINING or self._closed:
+        if status.state is ModelState.DRAINING:
             raise ModelNotReady(name, ModelState.DRAINING.name, _RETRY_AFTER_S[ModelState.DRAINING])
         async with contextlib.aclosing(self._board.follow(name)) as statuses:
             if status.state in _AT_REST:
@@ -211,11 +216,15 @@ class Catalog:
         names = [status.card.name for status in self.statuses() if status.state is ModelState.READY]
         await asyncio.gather(*(self.unload(name, grace_s) for name in names))
         self._loader.shutdown(wait=False)
+        self._scanner.shutdown(wait=False)
 
     async def _load(self, entry: _Entry) -> None:
         name = entry.folder.card.name
         try:
             async with self._one_load:
+                if self._closed:
+                    self._board.put(ModelStatus(card=entry.folder.card, state=ModelState.AVAILABLE))
+                    return
                 log(_logger, logging.INFO, "loading", model=name, folder=str(entry.folder.path))
                 await self._load_now(entry, name)
             log(_logger, logging.INFO, "model is ready", model=name, digest=entry.folder.card.digest)
