@@ -32,8 +32,8 @@ class KVCache:
     """The pool and its accounting. Used by the engine's thread alone.
 
     Sequences that decode are dense in slots 0 to num_live - 1, because a batch is a contiguous range of slots. A prompt
-    is read into the staging slot, then copied behind them, once for each candidate: 0.3 % of the prompt's own cost buys
-    that nothing else is ever fragmented.
+    is read into the staging slot, then copied behind them, once for each candidate: a small part of the prompt's own
+    cost, for which nothing is ever fragmented.
 
     The pool takes address space for the most it may ever hold, and memory for what it holds now.
     """

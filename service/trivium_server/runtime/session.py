@@ -88,7 +88,7 @@ class Session:
         self.outputs = {spec.name: spec for spec in map(_spec, self._native.get_outputs())}
 
     def binding(self) -> "Binding":
-        """Returns a new set of bound inputs and outputs for this session."""
+        """Returns a new set of bound inputs and outputs of the graph."""
         return Binding(self._native)
 
 
