@@ -17,13 +17,13 @@ from rich.table import Table
 
 import trivium
 
-CONVERSATION = "You are a friendly teacher. Explain in three sentences why the sky is blue."
+CONVERSATION = "How do plants make food?"
 COMPLETION = "Once upon a time, in a small house by the sea,"
 QUESTIONS = (
-    "Give me one tip for sleeping better.",
-    "What is photosynthesis?",
+    "What is the water cycle, in one sentence?",
+    "What is the capital of Japan?",
+    "What is a computer, in one sentence?",
     "Write one sentence about the moon.",
-    "Name three animals that live in the sea.",
 )
 
 
@@ -81,7 +81,7 @@ def ask_together(client: trivium.Client, console: Console) -> None:
     answers: dict[str, trivium.GenerationResult] = {}
 
     def ask(question: str) -> None:
-        answers[question] = client.text.generate(question, max_output_tokens=40, temperature=0.2, seed=1)
+        answers[question] = client.text.generate(question, max_output_tokens=60, seed=7)
 
     threads = [threading.Thread(target=ask, args=(question,)) for question in QUESTIONS]
     started = time.monotonic()
@@ -108,11 +108,11 @@ def main() -> None:
     with server(model, console) as target, trivium.Client(target, default_model=model) as client:
         console.rule("[bold]A conversation, streamed")
         console.print(f"[cyan]you:[/] {CONVERSATION}")
-        stream_one(client, CONVERSATION, console, max_output_tokens=120, temperature=0.2, seed=7)
+        stream_one(client, CONVERSATION, console, max_output_tokens=120, seed=7)
         console.rule("[bold]A text, continued")
         sys.stdout.write(COMPLETION)
         story = trivium.TextPrompt(COMPLETION)
-        stream_one(client, story, console, max_output_tokens=80, temperature=0.8, repetition_penalty=1.1, seed=7)
+        stream_one(client, story, console, max_output_tokens=70, temperature=0.6, repetition_penalty=1.1, seed=1)
         console.rule("[bold]Four callers")
         ask_together(client, console)
     console.print("Next: [bold]make serve[/], then [bold].venv/bin/trivium chat[/] in another terminal.")

@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import trivium
+from tests.sdk.command import Command
 from tests.sdk.faces import AsyncFace, Face, SyncFace
-from tests.sdk.scripted import ScriptedServer
-from trivium import RetryPolicy
+from tests.sdk.scripted import ScriptedServer, reply
+from tests.serving import RunningServer
+from trivium import RetryPolicy, _calls
+from trivium.v1 import models_pb2
 
 QUICK_RETRY = RetryPolicy(initial_backoff_s=0.01, max_backoff_s=0.02)
 
@@ -46,3 +50,19 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Face]]:
     for face in opened:
         face.close()
     runner.close()
+
+
+@pytest.fixture
+def command(tmp_path: Path, server: RunningServer) -> Command:
+    """`trivium` with the real server."""
+    return Command(tmp_path, server.address)
+
+
+@pytest.fixture
+def faulty(tmp_path: Path, faults: ScriptedServer) -> Command:
+    """`trivium` with a server that has one model, `m`, and fails as the test tells it."""
+    model = models_pb2.Model(
+        name="m", state=models_pb2.MODEL_STATE_READY, capabilities=[models_pb2.CAPABILITY_GENERATE_TEXT]
+    )
+    faults.script(_calls.LIST_MODELS, reply(models_pb2.ListModelsResponse(models=[model])))
+    return Command(tmp_path, faults.target)

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import grpc
 import pytest
 
 import trivium
 from tests.sdk.faces import Face
+from tests.server.stores import write_model
 from tests.serving import MODEL, RunningServer
 from trivium import Capability, FinishReason, ModelChanged, ModelState, TextPrompt, TokenPrompt, errors
 
@@ -62,7 +64,9 @@ def test_models(face: Face) -> None:
     assert listed == face.call("models.get", MODEL)
     assert listed.is_ready
     assert listed.limits.max_context_tokens == 1024
-    assert face.first("models.watch") == ModelChanged(model=listed)
+    everything = face.call("models.list")
+    assert listed in everything
+    assert face.first("models.watch") == ModelChanged(model=everything[0])
 
 
 def test_admin(face: Face) -> None:
@@ -73,6 +77,31 @@ def test_admin(face: Face) -> None:
     assert progress[-1].model.state is ModelState.READY
     with pytest.raises(errors.ModelNotFound):
         face.call("admin.unload_model", "no-such-model")
+
+
+def test_model_is_unloaded_and_loaded_again(connect: Connect, model_store: Path) -> None:
+    with RunningServer(model_store, models__load=MODEL, generation__max_context_tokens=256) as running:
+        face = connect(running.address, retry=trivium.RetryPolicy(max_attempts=1), default_model=MODEL)
+        assert face.call("admin.unload_model", MODEL, 0.0).state is ModelState.AVAILABLE
+        with pytest.raises(errors.ModelNotReady):
+            face.call("text.generate", "Hi")
+        progress, _ = face.events("admin.load_model", MODEL)
+        assert progress[0].model.state is not ModelState.READY
+        assert progress[-1].model.state is ModelState.READY
+        assert face.call("text.generate", "Hi", max_output_tokens=1).usage.output_tokens == 1
+
+
+def test_drained_server_says_so_and_takes_no_models(connect: Connect, tmp_path: Path) -> None:
+    write_model(tmp_path, "hollow")
+    with RunningServer(tmp_path, models__load="none") as running:
+        face = connect(running.address, retry=trivium.RetryPolicy(max_attempts=1))
+        before = face.call("admin.server_info")
+        assert face.call("admin.drain", 0.0) == 0
+        after = face.call("admin.server_info")
+        assert (before.draining, after.draining) == (False, True)
+        assert before.instance_id == after.instance_id
+        with pytest.raises(errors.ServerDraining):
+            face.events("admin.load_model", "hollow")
 
 
 REFUSED = [

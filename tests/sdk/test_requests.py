@@ -14,7 +14,6 @@ from trivium import TLS, Conversation, Message, Sampling, TextPrompt, TokenPromp
 from trivium._call_settings import MODEL_MEMORY_S, ModelMemory
 from trivium.prompts import generation_input
 from trivium.sampling import apply_options, parse_sampling
-from trivium.settings import ClientSettings, is_local
 from trivium.v1 import generation_pb2, models_pb2
 
 Connect = Callable[..., Face]
@@ -114,6 +113,7 @@ def test_options_win_over_sampling() -> None:
         ({"top_k": 2**31}, ValueError),
         ({"stop_sequences": "end"}, TypeError),
         ({"logit_bias": [1]}, TypeError),
+        ({"stop_sequences": ["\udcff"]}, ValueError),
     ],
 )
 def test_option_that_cannot_be_sent_is_named(options: trivium.SamplingOptions, kind: type[Exception]) -> None:
@@ -121,23 +121,36 @@ def test_option_that_cannot_be_sent_is_named(options: trivium.SamplingOptions, k
         apply_options(generation_pb2.GenerationInput(), None, options)
 
 
-def test_metadata_of_a_call(connect: Connect, faults: ScriptedServer) -> None:
-    faults.script(_calls.GENERATE, ANSWER)
-    face = connect(faults.target, token="secret", metadata={"trivium-tenant": "t"})
-    face.call("text.generate", "Hi", request_id="mine", metadata={"X-Extra": "1"})
-    face.call("text.generate", "Hi")
-    first, second = (call.metadata for call in faults.received)
-    assert first["x-request-id"] == "mine"
-    assert first["authorization"] == "Bearer secret"
-    assert (first["trivium-tenant"], first["x-extra"]) == ("t", "1")
-    assert str(first["trivium-client"]).startswith(f"trivium-python/{trivium.__version__} python/3.")
-    assert str(first["user-agent"]).startswith(f"trivium-python/{trivium.__version__}")
-    assert len(str(second["x-request-id"])) == 36
-    assert "x-extra" not in second
-    assert "secret" not in repr(face.client._transport.settings)
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"max_tokens": 5}, "did you mean 'max_output_tokens'"),
+        ({"max_new_tokens": 5}, "did you mean 'max_output_tokens'"),
+        ({"stop": ["x"]}, "did you mean 'stop_sequences'"),
+        ({"n": 2}, "did you mean 'candidate_count'"),
+        ({"temprature": 1}, "did you mean 'temperature'"),
+        ({"messages": [USER]}, "messages are the first argument"),
+        ({"zzz": 1}, "unknown option 'zzz'$"),
+        ({"stop_sequences": "end"}, r"such as \['end'\]"),
+    ],
+)
+def test_other_libraries_names_are_understood(connect: Connect, wrong: dict[str, object], hint: str) -> None:
+    face = connect("127.0.0.1:1")
+    for method, run in (("text.generate", face.call), ("text.stream", face.open)):
+        with pytest.raises(TypeError, match=hint):
+            run(method, "Hi", **wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"request_id": ""}, {"request_id": "a b"}, {"request_id": "é"}, {"timeout_s": 0}])
+@pytest.mark.parametrize("prompt", ["a\udcff", TextPrompt("a\udcff"), [USER | {"content": "a\udcff"}]])
+def test_half_a_surrogate_pair_is_no_text(prompt: trivium.Prompt) -> None:
+    with pytest.raises(ValueError, match="not text, at 1"):
+        generation_input(prompt, "m")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"request_id": ""}, {"request_id": "a b"}, {"request_id": "é"}, {"timeout_s": 0}, {"timeout_s": float("nan")}],
+)
 def test_impossible_call_options_are_refused(connect: Connect, wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         connect("127.0.0.1:1").call("text.generate", "Hi", **wrong)
@@ -218,43 +231,6 @@ def test_pages_are_put_together(connect: Connect, faults: ScriptedServer) -> Non
     assert [call.request.page_token for call in faults.received] == ["", "2"]
 
 
-@pytest.mark.parametrize(
-    ("target", "local"),
-    [
-        ("127.0.0.1:50051", True),
-        ("localhost:1", True),
-        ("[::1]:1", True),
-        ("unix:/run/x.sock", True),
-        ("dns:///localhost:1", True),
-        ("127.1.2.3", True),
-        ("10.0.0.1:1", False),
-        ("example.org:443", False),
-        ("dns:///localhost.example.org:443", False),
-        ("[2001:db8::1]:1", False),
-        ("127.0.0.1.example.org:1", False),
-    ],
-)
-def test_plain_text_stays_on_this_machine(target: str, local: bool) -> None:
-    assert is_local(target) is local
-    assert (ClientSettings(target=target).credentials() is None) is local
-    assert ClientSettings(target=target, tls=False).credentials() is None
-    assert ClientSettings(target=target, tls=True).credentials() is not None
-
-
-def test_channel_options() -> None:
-    options = dict(ClientSettings(target="example.org:443", channel_options=[("grpc.keepalive_time_ms", 1)]).options())
-    assert options["grpc.max_receive_message_length"] == options["grpc.max_send_message_length"] == 16 * 1024 * 1024
-    assert options["grpc.enable_retries"] == 0
-    assert options["grpc.keepalive_permit_without_calls"] == 0
-    assert "round_robin" in str(options["grpc.service_config"])
-    assert options["grpc.keepalive_time_ms"] == 1
-    assert "pick_first" in str(dict(ClientSettings(target="10.0.0.1:443").options())["grpc.service_config"])
-
-
 def test_impossible_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="target"):
-        trivium.Client("")
     with pytest.raises(ValueError, match="together"):
         TLS(certificate=b"x")
-    with pytest.raises(ValueError, match="Authorization"):
-        trivium.Client("x:1", metadata={"Authorization": "y"})

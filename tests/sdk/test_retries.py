@@ -10,7 +10,7 @@ import pytest
 from tests.sdk.faces import Face
 from tests.sdk.scripted import Act, ScriptedServer, events, fail, reply, stream
 from trivium import RetryPolicy, _calls, errors
-from trivium._retry import Attempts
+from trivium._retry import Attempts, Deadline
 from trivium._status import Failure
 from trivium.v1 import generation_pb2
 
@@ -129,7 +129,7 @@ def most(low: float, high: float) -> float:
 
 def test_backoff_doubles_up_to_its_limit() -> None:
     policy = RetryPolicy(max_attempts=6, initial_backoff_s=1, max_backoff_s=5)
-    attempts = Attempts(policy, None, clock=Clock(), uniform=most)
+    attempts = Attempts(policy, Deadline(None), uniform=most)
     delays = []
     for _ in range(6):
         attempts.begin()
@@ -138,13 +138,13 @@ def test_backoff_doubles_up_to_its_limit() -> None:
 
 
 def test_backoff_is_spread_between_half_and_all() -> None:
-    attempts = Attempts(RetryPolicy(initial_backoff_s=1), None, clock=Clock(), uniform=least)
+    attempts = Attempts(RetryPolicy(initial_backoff_s=1), Deadline(None), uniform=least)
     attempts.begin()
     assert attempts.delay_before_retry(unavailable()) == 0.5
 
 
 def test_wait_is_never_shorter_than_asked() -> None:
-    attempts = Attempts(RetryPolicy(), None, clock=Clock(), uniform=least)
+    attempts = Attempts(RetryPolicy(), Deadline(None), uniform=least)
     attempts.begin()
     assert attempts.delay_before_retry(unavailable(retry_after_s=3.0)) == 3.0
     assert attempts.delay_before_retry(unavailable(retry_after_s=3.0, pushback_ms=1500)) == 1.5
@@ -153,11 +153,12 @@ def test_wait_is_never_shorter_than_asked() -> None:
 @pytest.mark.parametrize(("left_s", "is_retried"), [(1.001, True), (1.0, False), (0.0, False), (-1.0, False)])
 def test_no_retry_that_the_deadline_would_end(left_s: float, is_retried: bool) -> None:
     clock = Clock()
-    attempts = Attempts(RetryPolicy(initial_backoff_s=1), 10.0, clock=clock, uniform=most)
+    deadline = Deadline(10.0, clock)
+    attempts = Attempts(RetryPolicy(initial_backoff_s=1), deadline, uniform=most)
     attempts.begin()
     clock.now = 10.0 - left_s
     assert (attempts.delay_before_retry(unavailable()) is not None) is is_retried
-    assert attempts.remaining_s() == max(0.0, 10.0 - clock.now)
+    assert deadline.remaining_s() == max(0.0, 10.0 - clock.now)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
     import trivium
 
     with trivium.Client() as client:
-        for delta in client.text.stream("Name two colours."):
+        for delta in client.text.stream("What is photosynthesis, in one sentence?"):
             print(delta.text, end="")
 
 Client blocks and is thread-safe; AsyncClient is the same for asyncio. Prompts are in trivium.prompts, what calls raise
@@ -14,6 +14,7 @@ from trivium import errors
 from trivium._async_client import AsyncClient
 from trivium._async_models import AsyncAdminClient, AsyncLoadStream, AsyncModelsClient, AsyncWatchStream
 from trivium._async_text import AsyncTextClient, AsyncTextStream
+from trivium._metadata import Metadata
 from trivium._retry import RetryPolicy
 from trivium._sync_client import Client
 from trivium._sync_models import AdminClient, LoadStream, ModelsClient, WatchStream
@@ -78,6 +79,7 @@ __all__ = [
     "LoadStream",
     "Message",
     "MessageDict",
+    "Metadata",
     "Model",
     "ModelChanged",
     "ModelEvent",

@@ -1,7 +1,7 @@
 """The asynchronous client."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +12,7 @@ from trivium._async_text import AsyncTextClient
 from trivium._async_transport import AsyncTransport
 from trivium._call_settings import unary_options
 from trivium._error_base import TriviumError
+from trivium._metadata import Metadata
 from trivium._retry import RetryPolicy
 from trivium.settings import (
     DEFAULT_IDLE_TIMEOUT_S,
@@ -31,17 +32,19 @@ class AsyncClient:
     """A connection to a Trivium server. Thread-safe; make one and share it. aclose() it, or use it in `async with`.
 
         async with trivium.AsyncClient() as client:
-            async for delta in client.text.stream("Name two colours."):
+            async for delta in client.text.stream("What is photosynthesis, in one sentence?"):
                 print(delta.text, end="")
 
-    target: host:port, or any gRPC target such as dns:///name:port or unix:/path; None is $TRIVIUM_TARGET, else
-        127.0.0.1:50051. Nothing is connected before the first call.
+    target: host:port, http://host:port (plain text), https://host[:port] (TLS), or any gRPC target such as
+        dns:///name:port or unix:/path; None is $TRIVIUM_TARGET, else 127.0.0.1:50051. Nothing is connected before
+        the first call.
     tls: True with the usual roots, TLS(...) with your own certificates, grpc.ChannelCredentials, or False for plain
         text. None: plain text to this machine (loopback, Unix socket), TLS to any other.
     token: sent with every call as `authorization: Bearer <token>`.
-    metadata: sent with every call.
+    metadata: sent with every call: text, or bytes under a key that ends in -bin.
     default_model: the model of calls that name none; see AsyncTextClient for what happens without.
-    timeout_s: the limit of a call with one response, over all its attempts; None is no limit.
+    timeout_s: the limit of a method with one result, over all attempts. None sends no limit, and the server then
+        applies its own: 60 s unless it is configured otherwise.
     idle_timeout_s: how long a stream of text may say nothing; None is no limit.
     retry: when a failed call is sent again; RetryPolicy(max_attempts=1) switches it off.
     interceptors: grpc client interceptors around every call, outermost first; they see each attempt.
@@ -57,7 +60,7 @@ class AsyncClient:
         *,
         tls: TLS | grpc.ChannelCredentials | bool | None = None,
         token: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
         default_model: str | None = None,
         timeout_s: float | None = DEFAULT_UNARY_TIMEOUT_S,
         idle_timeout_s: float | None = DEFAULT_IDLE_TIMEOUT_S,
@@ -81,7 +84,7 @@ class AsyncClient:
         self._transport = AsyncTransport(settings, interceptors)
         self.models = AsyncModelsClient(self._transport)
         self.admin = AsyncAdminClient(self._transport)
-        self.text = AsyncTextClient(self._transport, self.models)
+        self.text = AsyncTextClient(self._transport)
 
     @property
     def target(self) -> str:

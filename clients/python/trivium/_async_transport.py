@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from trivium._calls import Method, StreamCall, UnaryCall, check_size
 from trivium._error_base import CallCancelledError
-from trivium._retry import Attempts
+from trivium._retry import Attempts, Deadline
 from trivium._status import read_failure
 from trivium._stream_state import StreamState
 from trivium.settings import AsyncInterceptor, CallOptions, ClientSettings
@@ -64,20 +64,25 @@ class AsyncTransport:
         if self._channel is not None:
             await self._channel.close(None)
 
-    async def unary(self, call: UnaryCall[RequestT, ResponseT, ResultT], options: CallOptions) -> ResultT:
-        """Sends the call, again where the policy says so, and returns its result."""
+    async def unary(
+        self, call: UnaryCall[RequestT, ResponseT, ResultT], options: CallOptions, deadline: Deadline | None = None
+    ) -> ResultT:
+        """Sends the call, again where the policy says so, and returns its result.
+
+        deadline: where the call is one of several that share one; else it has all of options.timeout_s for itself.
+        """
         check_size(call.request, self.settings.max_message_bytes)
         invoke = self.channel.unary_unary(
             call.method.path, call.method.request.SerializeToString, call.method.response.FromString
         )
         metadata = self.settings.request_metadata(options)
-        attempts = Attempts(self.settings.retry, options.timeout_s)
+        attempts = Attempts(self.settings.retry, deadline or Deadline(options.timeout_s))
         while True:
             pending = invoke(call.request, timeout=attempts.begin(), metadata=metadata)
             try:
                 return call.parse(await pending)
             except grpc.RpcError as error:
-                failure = read_failure(error, request_id=options.request_id)
+                failure = read_failure(error, request_id=options.request_id, is_encrypted=self.settings.is_encrypted)
                 delay = attempts.delay_before_retry(failure)
                 if delay is None:
                     raise failure.error from error
@@ -109,13 +114,13 @@ class AsyncStream(Generic[RequestT, ResponseT, EventT]):
         transport: AsyncTransport,
         call: StreamCall[RequestT, ResponseT, EventT],
         options: CallOptions,
-        prepare: Callable[[], Awaitable[None]] | None = None,
+        prepare: Callable[[Deadline], Awaitable[None]] | None = None,
     ) -> None:
         self._transport = transport
         self._call = call
         self._options = options
         self._prepare = prepare
-        self._state = StreamState(call.assembly, options)
+        self._state = StreamState(call.assembly, options, transport.settings.is_encrypted)
         self._responses: AsyncResponses[ResponseT] | None = None
         self._attempts: Attempts | None = None
 
@@ -166,9 +171,11 @@ class AsyncStream(Generic[RequestT, ResponseT, EventT]):
         return None
 
     async def _begin(self) -> Attempts:
-        self._attempts = Attempts(self._transport.settings.retry, self._options.timeout_s)
+        deadline = Deadline(self._options.timeout_s)
         if self._prepare is not None:
-            await self._prepare()
+            await self._prepare(deadline)
+            self._state.ensure_open()  # another task may have closed it meanwhile
+        self._attempts = Attempts(self._transport.settings.retry, deadline)
         return self._attempts
 
     async def _read(self, attempts: Attempts) -> ResponseT | None:

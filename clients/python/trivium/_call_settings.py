@@ -3,8 +3,9 @@
 import math
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from trivium._metadata import Metadata
 from trivium.settings import CallOptions, ClientSettings
 
 MODEL_MEMORY_S = 30.0
@@ -12,9 +13,9 @@ MODEL_MEMORY_S = 30.0
 
 
 def unary_options(
-    settings: ClientSettings, timeout_s: float | None, request_id: str | None, metadata: Mapping[str, str] | None
+    settings: ClientSettings, timeout_s: float | None, request_id: str | None, metadata: Metadata | None
 ) -> CallOptions:
-    """The options of a call with one response. None is the client's default, math.inf no limit."""
+    """The options of a call with one response. None is the client's default, math.inf sends no limit."""
     return CallOptions(
         timeout_s=_limit(timeout_s, settings.timeout_s),
         request_id=_new_id() if request_id is None else request_id,
@@ -27,9 +28,9 @@ def stream_options(
     timeout_s: float | None,
     idle_timeout_s: float | None,
     request_id: str | None,
-    metadata: Mapping[str, str] | None,
+    metadata: Metadata | None,
 ) -> CallOptions:
-    """The options of a stream. Without timeout_s it has no total limit; without idle_timeout_s, the client's one."""
+    """The options of a stream. Without timeout_s none is sent; without idle_timeout_s, the client's holds."""
     return CallOptions(
         timeout_s=_limit(timeout_s, None),
         idle_timeout_s=_limit(idle_timeout_s, settings.idle_timeout_s),
@@ -39,7 +40,7 @@ def stream_options(
 
 
 def quiet_stream_options(
-    settings: ClientSettings, timeout_s: float | None, request_id: str | None, metadata: Mapping[str, str] | None
+    settings: ClientSettings, timeout_s: float | None, request_id: str | None, metadata: Metadata | None
 ) -> CallOptions:
     """The options of a stream that may say nothing for long without anything being wrong: no idle limit."""
     return stream_options(settings, timeout_s, math.inf, request_id, metadata)

@@ -15,7 +15,7 @@ from trivium.admin.v1 import admin_pb2
 from trivium.admin_info import ServerInfo, parse_server_info
 from trivium.generation import GenerationResult, TokenCount, parse_result, parse_token_count
 from trivium.models import Capability, Model, parse_model
-from trivium.v1 import generation_pb2, models_pb2
+from trivium.v1 import analysis_pb2, embedding_pb2, generation_pb2, models_pb2
 
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
@@ -43,6 +43,27 @@ COUNT_TOKENS = Method(
     "/trivium.v1.TextGenerationService/CountTokens",
     generation_pb2.CountTokensRequest,
     generation_pb2.CountTokensResponse,
+)
+EMBED = Method("/trivium.v1.EmbeddingService/Embed", embedding_pb2.EmbedRequest, embedding_pb2.EmbedResponse)
+STREAM_EMBED = Method(
+    "/trivium.v1.EmbeddingService/StreamEmbed", embedding_pb2.StreamEmbedRequest, embedding_pb2.StreamEmbedResponse
+)
+RERANK = Method("/trivium.v1.EmbeddingService/Rerank", embedding_pb2.RerankRequest, embedding_pb2.RerankResponse)
+COMPARE_TEXTS = Method(
+    "/trivium.v1.EmbeddingService/CompareTexts", embedding_pb2.CompareTextsRequest, embedding_pb2.CompareTextsResponse
+)
+CLASSIFY_TEXT = Method(
+    "/trivium.v1.TextAnalysisService/ClassifyText", analysis_pb2.ClassifyTextRequest, analysis_pb2.ClassifyTextResponse
+)
+EXTRACT_ENTITIES = Method(
+    "/trivium.v1.TextAnalysisService/ExtractEntities",
+    analysis_pb2.ExtractEntitiesRequest,
+    analysis_pb2.ExtractEntitiesResponse,
+)
+DETECT_LANGUAGE = Method(
+    "/trivium.v1.TextAnalysisService/DetectLanguage",
+    analysis_pb2.DetectLanguageRequest,
+    analysis_pb2.DetectLanguageResponse,
 )
 LIST_MODELS = Method("/trivium.v1.ModelService/ListModels", models_pb2.ListModelsRequest, models_pb2.ListModelsResponse)
 GET_MODEL = Method("/trivium.v1.ModelService/GetModel", models_pb2.GetModelRequest, models_pb2.GetModelResponse)
@@ -108,8 +129,9 @@ def count_tokens(built: generation_pb2.GenerationInput, include_tokens: bool) ->
 
 def list_models(capability: Capability | None, page_token: str) -> ListCall:
     """ListModels, one page of it."""
-    wanted = models_pb2.CAPABILITY_GENERATE_TEXT if capability is not None else models_pb2.CAPABILITY_UNSPECIFIED
-    request = models_pb2.ListModelsRequest(page_token=page_token, capability=wanted)
+    request = models_pb2.ListModelsRequest(page_token=page_token)
+    if capability is not None:
+        request.capability = models_pb2.Capability.Value(f"CAPABILITY_{capability.name}")
     return UnaryCall(
         LIST_MODELS, request, lambda page: ([parse_model(model) for model in page.models], page.next_page_token)
     )
@@ -160,7 +182,17 @@ def check_size(request: Message, limit_bytes: int) -> None:
         )
 
 
-def choose_model(models: list[Model]) -> str:
+_CAN = {
+    Capability.GENERATE_TEXT: "generates text",
+    Capability.EMBED_TEXT: "embeds texts",
+    Capability.RERANK: "ranks documents",
+    Capability.CLASSIFY_TEXT: "classifies texts",
+    Capability.EXTRACT_ENTITIES: "extracts entities",
+    Capability.DETECT_LANGUAGE: "detects languages",
+}
+
+
+def choose_model(models: list[Model], capability: Capability) -> str:
     """Returns the model that is meant where none was named: the only one that is ready, else the only one at all.
 
     Raises ModelNotChosen where that is none or several.
@@ -170,5 +202,5 @@ def choose_model(models: list[Model]) -> str:
     if len(candidates) == 1:
         return candidates[0]
     if not candidates:
-        raise ModelNotChosen("the server has no model that generates text")
+        raise ModelNotChosen(f"the server has no model that {_CAN[capability]}")
     raise ModelNotChosen(f"the server has several models; name one with model=...: {', '.join(sorted(candidates))}")

@@ -11,14 +11,15 @@ import grpc
 from trivium._error_base import TransportError
 from trivium._status import Failure
 
-__all__ = ["Attempts", "RetryPolicy"]
+__all__ = ["Attempts", "Deadline", "RetryPolicy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """How often and how patiently a client sends a failed call again.
 
-    Sent again are calls that failed with UNAVAILABLE, calls whose connection was lost, and calls that failed with
+    Sent again are calls that failed with UNAVAILABLE, unless TLS could not be agreed on, calls whose connection was
+    lost, and calls that failed with
     RESOURCE_EXHAUSTED where the server said when to come back; never after the first event of a stream, never past the
     call's deadline. The wait is random between half and all of initial_backoff_s, doubled at each attempt up to
     max_backoff_s, and never shorter than what the server asks for; a server that asks for more than max_retry_after_s
@@ -40,38 +41,49 @@ class RetryPolicy:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
 
 
+class Deadline:
+    """When what a caller asked for must be over, whatever number of calls it takes. Counts from its making."""
+
+    def __init__(self, timeout_s: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._end = None if timeout_s is None else clock() + timeout_s
+
+    def remaining_s(self) -> float | None:
+        """Returns the seconds that are left, 0 at least; None is without limit."""
+        return None if self._end is None else max(0.0, self._end - self._clock())
+
+    def at_most(self, timeout_s: float | None) -> "Deadline":
+        """Returns this one, or one in timeout_s seconds, whichever is earlier."""
+        limits = [limit for limit in (self.remaining_s(), timeout_s) if limit is not None]
+        return Deadline(min(limits, default=None), self._clock)
+
+
 class Attempts:
-    """The attempts of one call: counts them and keeps its deadline. Not shared between calls."""
+    """The attempts of one call: counts them, within its deadline. Not shared between calls."""
 
     def __init__(
         self,
         policy: RetryPolicy,
-        timeout_s: float | None,
+        deadline: Deadline,
         *,
-        clock: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._policy = policy
-        self._clock = clock
+        self._deadline = deadline
         self._uniform = uniform
-        self._deadline = None if timeout_s is None else clock() + timeout_s
         self._made = 0
 
     def begin(self) -> float | None:
         """Counts an attempt and returns the seconds that it may take; None is without limit."""
         self._made += 1
-        return self.remaining_s()
-
-    def remaining_s(self) -> float | None:
-        """Returns the seconds left to the call, 0 at least; None is without limit."""
-        return None if self._deadline is None else max(0.0, self._deadline - self._clock())
+        return self._deadline.remaining_s()
 
     def delay_before_retry(self, failure: Failure) -> float | None:
         """Returns the seconds to wait before the next attempt, None when there must not be one."""
         if self._made >= self._policy.max_attempts or not _is_retriable(failure):
             return None
         delay = self._delay(failure)
-        remaining = self.remaining_s()
+        remaining = self._deadline.remaining_s()
         if delay is None or (remaining is not None and delay >= remaining):
             return None
         return delay
@@ -96,6 +108,8 @@ class Attempts:
 
 def _is_retriable(failure: Failure) -> bool:
     error = failure.error
+    if failure.is_lasting:
+        return False
     if isinstance(error, TransportError) or error.code is grpc.StatusCode.UNAVAILABLE:
         return True
     has_retry_info = error.retry_after_s is not None

@@ -9,6 +9,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
+from trivium._connect_trouble import LASTING, connect_trouble
 from trivium._error_base import (
     ERROR_BY_CODE,
     ConnectionLost,
@@ -44,21 +45,29 @@ class Failure:
     """An exception ready to be raised, and what the retry policy must know beyond it.
 
     pushback_ms is the server's grpc-retry-pushback-ms: negative forbids a retry, None leaves it to the client.
+    is_lasting: another attempt would meet the same.
     """
 
     error: TriviumError
     pushback_ms: int | None
+    is_lasting: bool = False
 
 
-def read_failure(rpc_error: grpc.RpcError, *, request_id: str, answer_begun: bool = False) -> Failure:
-    """Maps a failed call. answer_begun: whether an event of its stream had arrived."""
+def read_failure(
+    rpc_error: grpc.RpcError, *, request_id: str, is_encrypted: bool, answer_begun: bool = False
+) -> Failure:
+    """Maps a failed call.
+
+    is_encrypted: whether the client tried TLS; answer_begun: whether an event of the call's stream had arrived.
+    """
     call = cast(RpcFailure, rpc_error)  # grpc.RpcError declares nothing; every instance that a call raises has these
     trailing = dict(call.trailing_metadata() or ())
     details = _Details(trailing.get(STATUS_DETAILS_KEY))
     code, message = call.code(), call.details() or ""
     kind = _kind_of(code, message, details.reason, answer_begun)
+    trouble = connect_trouble(message, is_encrypted) if kind is ServerUnavailable else None
     error = kind(
-        message or code.name,
+        trouble.value if trouble else message or code.name,
         code=code,
         reason=details.reason,
         metadata=details.metadata,
@@ -67,7 +76,8 @@ def read_failure(rpc_error: grpc.RpcError, *, request_id: str, answer_begun: boo
         request_id=details.request_id or request_id,
         usage=_read_usage(trailing.get(USAGE_KEY)),
     )
-    return Failure(error=error, pushback_ms=_read_pushback(trailing.get(PUSHBACK_KEY)))
+    pushback_ms = _read_pushback(trailing.get(PUSHBACK_KEY))
+    return Failure(error=error, pushback_ms=pushback_ms, is_lasting=trouble in LASTING)
 
 
 def _kind_of(code: grpc.StatusCode, message: str, reason: str | None, answer_begun: bool) -> type[TriviumError]:

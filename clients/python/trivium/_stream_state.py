@@ -19,9 +19,10 @@ EventT = TypeVar("EventT")
 class StreamState(Generic[ResponseT, EventT]):
     """What has arrived, and what a failure means after that."""
 
-    def __init__(self, assembly: Assembly[ResponseT, EventT], options: CallOptions) -> None:
+    def __init__(self, assembly: Assembly[ResponseT, EventT], options: CallOptions, is_encrypted: bool) -> None:
         self._assembly = assembly
         self._options = options
+        self._is_encrypted = is_encrypted
         self.has_answer = False
         self.is_over = False
         self.is_closed = False
@@ -61,7 +62,12 @@ class StreamState(Generic[ResponseT, EventT]):
             return None  # the terminal event said that everything was delivered; what follows it takes nothing away
         if self.is_closed:
             raise self.cancelled() from error
-        failure = read_failure(error, request_id=self._options.request_id, answer_begun=self.has_answer)
+        failure = read_failure(
+            error,
+            request_id=self._options.request_id,
+            is_encrypted=self._is_encrypted,
+            answer_begun=self.has_answer,
+        )
         delay = None if self.has_answer else attempts.delay_before_retry(failure)
         if delay is None:
             raise failure.error from error

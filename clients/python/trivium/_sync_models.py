@@ -1,14 +1,17 @@
 """The blocking client's faces for the models of a server and for its operator."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from trivium import _calls
 from trivium._assembly import LoadAssembly, WatchAssembly
 from trivium._call_settings import quiet_stream_options, unary_options
+from trivium._metadata import Metadata
+from trivium._retry import Deadline
 from trivium._sync_transport import SyncStream, SyncTransport
 from trivium.admin.v1 import admin_pb2
 from trivium.admin_info import LoadProgress, ServerInfo
 from trivium.models import Capability, Model, ModelEvent
+from trivium.settings import CallOptions
 from trivium.v1 import models_pb2
 
 __all__ = ["AdminClient", "LoadStream", "ModelsClient", "WatchStream"]
@@ -31,10 +34,22 @@ class LoadStream(SyncStream[admin_pb2.LoadModelRequest, admin_pb2.LoadModelRespo
         return self._events()
 
 
+def list_models(
+    transport: SyncTransport, capability: Capability | None, options: CallOptions, deadline: Deadline
+) -> list[Model]:
+    """Reads all pages of ListModels, within one deadline."""
+    models, page_token = transport.unary(_calls.list_models(capability, ""), options, deadline)
+    while page_token:
+        page, page_token = transport.unary(_calls.list_models(capability, page_token), options, deadline)
+        models += page
+    return models
+
+
 class ModelsClient:
     """Tells which models a server has. Thread-safe. Every method raises TriviumError.
 
-    timeout_s limits all attempts of a call together, in seconds; None is the client's default, math.inf no limit.
+    timeout_s limits a method with all its attempts, in seconds; None is the client's default, and math.inf sends no
+    limit, so that the server applies its own.
     """
 
     def __init__(self, transport: SyncTransport) -> None:
@@ -46,15 +61,11 @@ class ModelsClient:
         *,
         timeout_s: float | None = None,
         request_id: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
     ) -> list[Model]:
         """Returns all models by name, or those with a capability. Reads as many pages as there are."""
         options = unary_options(self._transport.settings, timeout_s, request_id, metadata)
-        models, page_token = self._transport.unary(_calls.list_models(capability, ""), options)
-        while page_token:
-            page, page_token = self._transport.unary(_calls.list_models(capability, page_token), options)
-            models += page
-        return models
+        return list_models(self._transport, capability, options, Deadline(options.timeout_s))
 
     def get(
         self,
@@ -62,7 +73,7 @@ class ModelsClient:
         *,
         timeout_s: float | None = None,
         request_id: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
     ) -> Model:
         """Returns one model. ModelNotFound, with near matches in its metadata, where there is none of that name."""
         options = unary_options(self._transport.settings, timeout_s, request_id, metadata)
@@ -73,7 +84,7 @@ class ModelsClient:
         *,
         timeout_s: float | None = None,
         request_id: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
     ) -> WatchStream:
         """Returns all models, then every change of one: ModelChanged for each, SnapshotEnd, then changes as they come.
 
@@ -88,7 +99,8 @@ class ModelsClient:
 class AdminClient:
     """Operates one server; behind a load balancer, whichever answers. Thread-safe. Every method raises TriviumError.
 
-    timeout_s limits all attempts of a call together, in seconds; None is the client's default, math.inf no limit.
+    timeout_s limits a method with all its attempts, in seconds; None is the client's default, and math.inf sends no
+    limit, so that the server applies its own.
     """
 
     def __init__(self, transport: SyncTransport) -> None:
@@ -99,7 +111,7 @@ class AdminClient:
         *,
         timeout_s: float | None = None,
         request_id: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
     ) -> ServerInfo:
         """Returns what the server is and what it can do."""
         options = unary_options(self._transport.settings, timeout_s, request_id, metadata)
@@ -111,7 +123,7 @@ class AdminClient:
         *,
         timeout_s: float | None = None,
         request_id: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
     ) -> int:
         """Makes the server finish its running calls, refuse new ones and exit. Returns how many calls were running.
 
@@ -126,7 +138,7 @@ class AdminClient:
         *,
         timeout_s: float | None = None,
         request_id: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
     ) -> LoadStream:
         """Loads a model of the server's store; iterate the result for its progress, which ends when it is ready."""
         assembly = LoadAssembly()
@@ -141,7 +153,7 @@ class AdminClient:
         *,
         timeout_s: float | None = None,
         request_id: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
     ) -> Model:
         """Finishes the running calls of a model, frees its memory, and returns it as it is then.
 

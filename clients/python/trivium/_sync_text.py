@@ -1,12 +1,14 @@
 """The blocking client's face for text generation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Unpack
 
 from trivium import _calls
 from trivium._assembly import GenerationAssembly
 from trivium._call_settings import ModelMemory, stream_options, unary_options
-from trivium._sync_models import ModelsClient
+from trivium._metadata import Metadata
+from trivium._retry import Deadline
+from trivium._sync_models import list_models
 from trivium._sync_transport import SyncStream, SyncTransport
 from trivium.generation import Delta, GenerationEvent, GenerationResult, Started, TokenCount
 from trivium.models import Capability
@@ -23,7 +25,7 @@ class TextStream(
 ):
     """A streamed answer. Iterating it gives Delta; after the end, `result` is the whole answer.
 
-        for delta in client.text.stream("Name two colours."):
+        for delta in client.text.stream("What is photosynthesis, in one sentence?"):
             print(delta.text, end="")
 
     The call is sent when the first event is asked for. Reading to the end, leaving its `with` block, breaking out of
@@ -38,7 +40,9 @@ class TextStream(
         call: _calls.StreamCall[
             generation_pb2.StreamGenerateRequest, generation_pb2.StreamGenerateResponse, GenerationEvent
         ] = _calls.StreamCall(_calls.STREAM_GENERATE, request, self._assembly)
-        super().__init__(text.transport, call, options, lambda: text.fill_in_model(request.input))
+        super().__init__(
+            text.transport, call, options, lambda deadline: text.fill_in_model(request.input, options, deadline)
+        )
 
     def __iter__(self) -> Iterator[Delta]:
         for event in self.events():
@@ -75,17 +79,19 @@ class TextClient:
     for at most every 30 seconds. ModelNotChosen where there is none or several.
     """
 
-    def __init__(self, transport: SyncTransport, models: "ModelsClient") -> None:
+    def __init__(self, transport: SyncTransport) -> None:
         self.transport = transport
-        self._models = models
         self._memory = ModelMemory(transport.settings.default_model)
 
-    def fill_in_model(self, built: generation_pb2.GenerationInput) -> None:
-        """Names the model that is meant where the request names none."""
+    def fill_in_model(self, built: generation_pb2.GenerationInput, options: CallOptions, deadline: Deadline) -> None:
+        """Names the model that is meant where the request names none, within the deadline of the call."""
         if not built.model:
-            built.model = self._memory.recall() or self._memory.learn(
-                _calls.choose_model(self._models.list(Capability.GENERATE_TEXT))
-            )
+            built.model = self._memory.recall() or self._memory.learn(self._choose_model(options, deadline))
+
+    def _choose_model(self, options: CallOptions, deadline: Deadline) -> str:
+        # A stream may go on without limit; finding its model may not.
+        within = deadline.at_most(self.transport.settings.timeout_s)
+        return _calls.choose_model(list_models(self.transport, Capability.GENERATE_TEXT, options, within))
 
     def generate(
         self,
@@ -95,23 +101,28 @@ class TextClient:
         sampling: Sampling | None = None,
         timeout_s: float | None = None,
         request_id: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
         **options: Unpack[SamplingOptions],
     ) -> GenerationResult:
         """Generates the whole answer. Ctrl-C, or the time limit, stops the work at the server.
 
         options: temperature=0.7, max_output_tokens=100 and so on, see Sampling and SamplingOptions; they win over
             `sampling`.
-        timeout_s: limit in seconds for all attempts together; None is the client's timeout_s, math.inf no limit.
-        request_id: 1 to 128 printable ASCII characters; None makes a new one. All attempts carry the same.
+        timeout_s: limit in seconds for everything that the call takes, finding its model and all attempts included;
+            None is the client's timeout_s. math.inf sends no limit, and the server then applies its own: 60 s unless
+            it is configured otherwise. It also cuts a limit of more than an hour to one hour.
+        request_id: 1 to 128 characters of A-Z, a-z, 0-9 and . _ : / + = @ -; None makes a new one. All attempts carry
+            the same.
+        metadata: more metadata for this call, over the client's: text, or bytes under a key that ends in -bin.
 
         Raises TriviumError; TypeError or ValueError for arguments that cannot be sent.
         """
         built = generation_input(prompt, model)
         apply_options(built, sampling, options)
         call_options = unary_options(self.transport.settings, timeout_s, request_id, metadata)
-        self.fill_in_model(built)
-        return self.transport.unary(_calls.generate(built), call_options)
+        deadline = Deadline(call_options.timeout_s)
+        self.fill_in_model(built, call_options, deadline)
+        return self.transport.unary(_calls.generate(built), call_options, deadline)
 
     def stream(
         self,
@@ -124,12 +135,13 @@ class TextClient:
         min_tokens_per_event: int | None = None,
         emit_heartbeats: bool = True,
         request_id: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
         **options: Unpack[SamplingOptions],
     ) -> TextStream:
         """Generates an answer and returns it while it is made. Arguments are as for `generate`, and
 
-        timeout_s: limit in seconds for the whole stream; None is no limit.
+        timeout_s: limit in seconds for the whole stream; None sends none, and the server then applies its own: 600 s
+            unless it is configured otherwise. It also cuts a limit of more than an hour to one hour.
         idle_timeout_s: limit in seconds for the wait for one event; None is the client's idle_timeout_s, math.inf no
             limit. The server's heartbeats, one every 15 s, count as events.
         min_tokens_per_event: waits until a delta has this many tokens, 1 to 1024.
@@ -148,10 +160,11 @@ class TextClient:
         include_tokens: bool = False,
         timeout_s: float | None = None,
         request_id: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
     ) -> TokenCount:
         """Counts the tokens that a prompt would have, chat template included, without running the model."""
         built = generation_input(prompt, model)
         call_options = unary_options(self.transport.settings, timeout_s, request_id, metadata)
-        self.fill_in_model(built)
-        return self.transport.unary(_calls.count_tokens(built, include_tokens), call_options)
+        deadline = Deadline(call_options.timeout_s)
+        self.fill_in_model(built, call_options, deadline)
+        return self.transport.unary(_calls.count_tokens(built, include_tokens), call_options, deadline)

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from trivium._calls import Method, StreamCall, UnaryCall, check_size
 from trivium._error_base import CallCancelledError
 from trivium._idle_watch import IdleWatch, Wait
-from trivium._retry import Attempts
+from trivium._retry import Attempts, Deadline
 from trivium._status import read_failure
 from trivium._stream_state import StreamState
 from trivium.settings import CallOptions, ClientSettings, Interceptor
@@ -48,14 +48,19 @@ class SyncTransport:
         """Closes the channel; running calls end with CallCancelledError. May be called twice."""
         self._plain.close()
 
-    def unary(self, call: UnaryCall[RequestT, ResponseT, ResultT], options: CallOptions) -> ResultT:
-        """Sends the call, again where the policy says so, and returns its result."""
+    def unary(
+        self, call: UnaryCall[RequestT, ResponseT, ResultT], options: CallOptions, deadline: Deadline | None = None
+    ) -> ResultT:
+        """Sends the call, again where the policy says so, and returns its result.
+
+        deadline: where the call is one of several that share one; else it has all of options.timeout_s for itself.
+        """
         check_size(call.request, self.settings.max_message_bytes)
         invoke = self.channel.unary_unary(
             call.method.path, call.method.request.SerializeToString, call.method.response.FromString
         )
         metadata = self.settings.request_metadata(options)
-        attempts = Attempts(self.settings.retry, options.timeout_s)
+        attempts = Attempts(self.settings.retry, deadline or Deadline(options.timeout_s))
         while True:
             # A future, because a blocking call that Ctrl-C interrupts would go on at the server.
             future = invoke.future(call.request, timeout=attempts.begin(), metadata=metadata)
@@ -64,7 +69,7 @@ class SyncTransport:
             except grpc.FutureCancelledError as error:
                 raise CallCancelledError("the client was closed", request_id=options.request_id) from error
             except grpc.RpcError as error:
-                failure = read_failure(error, request_id=options.request_id)
+                failure = read_failure(error, request_id=options.request_id, is_encrypted=self.settings.is_encrypted)
                 delay = attempts.delay_before_retry(failure)
                 if delay is None:
                     raise failure.error from error
@@ -94,13 +99,13 @@ class SyncStream(Generic[RequestT, ResponseT, EventT]):
         transport: SyncTransport,
         call: StreamCall[RequestT, ResponseT, EventT],
         options: CallOptions,
-        prepare: Callable[[], None] | None = None,
+        prepare: Callable[[Deadline], None] | None = None,
     ) -> None:
         self._transport = transport
         self._call = call
         self._options = options
         self._prepare = prepare
-        self._state = StreamState(call.assembly, options)
+        self._state = StreamState(call.assembly, options, transport.settings.is_encrypted)
         self._responses: Responses[ResponseT] | None = None
         self._attempts: Attempts | None = None
         self._wait = Wait(options.idle_timeout_s or 0, self._cancel) if options.idle_timeout_s else None
@@ -155,9 +160,11 @@ class SyncStream(Generic[RequestT, ResponseT, EventT]):
         return None
 
     def _begin(self) -> Attempts:
-        self._attempts = Attempts(self._transport.settings.retry, self._options.timeout_s)
+        deadline = Deadline(self._options.timeout_s)
         if self._prepare is not None:
-            self._prepare()
+            self._prepare(deadline)
+            self._state.ensure_open()  # another thread may have closed it meanwhile
+        self._attempts = Attempts(self._transport.settings.retry, deadline)
         if self._wait is not None:
             self._transport.idle_watch.add(self._wait)
         return self._attempts
@@ -169,6 +176,8 @@ class SyncStream(Generic[RequestT, ResponseT, EventT]):
                 self._responses = self._transport.open(
                     self._call.method, self._call.request, self._options, attempts.begin()
                 )
+                if self._state.is_closed:  # by another thread, which found nothing to cancel yet
+                    self._cancel()
             try:
                 return self._timed_next(self._responses)
             except StopIteration:

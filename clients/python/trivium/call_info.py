@@ -15,6 +15,7 @@ class WarningCode(StrEnum):
 
     UNSPECIFIED = "UNSPECIFIED"
     PARAMETER_IGNORED = "PARAMETER_IGNORED"
+    INPUT_TRUNCATED = "INPUT_TRUNCATED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

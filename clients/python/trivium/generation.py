@@ -158,7 +158,7 @@ class Token:
 class TokenCount:
     """How many tokens a prompt has, chat template included; `tokens` is empty unless asked for.
 
-    context_limit: tokens that prompt and answer together may have.
+    context_limit: tokens that prompt and answer together may have, as the server is configured.
     """
 
     token_count: int

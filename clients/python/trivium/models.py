@@ -1,5 +1,6 @@
 """The models of a server, what each can do, and in which state it is. All immutable; `raw` is the Protobuf message."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -7,11 +8,14 @@ from typing import TypeAlias
 
 from google.rpc import status_pb2
 
+from trivium.embeddings import EmbeddingKind, EmbedPurpose, known_values
 from trivium.sampling import Sampling, parse_sampling
-from trivium.v1 import models_pb2
+from trivium.v1 import embedding_pb2, models_pb2
 
 __all__ = [
     "Capability",
+    "EmbeddingInfo",
+    "EmbeddingPrompt",
     "Model",
     "ModelChanged",
     "ModelEvent",
@@ -39,12 +43,18 @@ class Capability(StrEnum):
     """What a model can do."""
 
     GENERATE_TEXT = "GENERATE_TEXT"
+    EMBED_TEXT = "EMBED_TEXT"
+    RERANK = "RERANK"
+    CLASSIFY_TEXT = "CLASSIFY_TEXT"
+    EXTRACT_ENTITIES = "EXTRACT_ENTITIES"
+    DETECT_LANGUAGE = "DETECT_LANGUAGE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLimits:
-    """What a model accepts at most; 0 where a limit does not apply.
+    """What a model accepts at most, as this server serves it; 0 where a limit does not apply.
 
+    A server may be configured to less than the model itself allows: its generation.max_context_tokens, 4096 by default.
     max_input_tokens is for a prompt, max_output_tokens for one candidate, max_context_tokens for both together;
     max_request_bytes for a request message on the wire.
     """
@@ -65,10 +75,40 @@ class ModelLoadError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingPrompt:
+    """A text that a model wants before what it embeds, by the name that `prompt_name` chooses it with.
+
+    purposes choose it; is_default: it applies where the call chooses none, or a purpose without a prompt.
+    """
+
+    name: str
+    text: str
+    purposes: tuple[EmbedPurpose, ...]
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingInfo:
+    """What the vectors of a model are like.
+
+    dimensions: how many components a vector has, unless the call asks for one of supported_dimensions, largest first.
+    kinds: the kinds of vectors that it gives, the default one first; those that this version knows.
+    """
+
+    dimensions: int
+    supported_dimensions: tuple[int, ...]
+    kinds: tuple[EmbeddingKind, ...]
+    prompts: tuple[EmbeddingPrompt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A model that a server has.
 
     default_sampling holds the values that absent sampling options take; supported_parameters, the options it honours.
+    embedding is for a model that embeds texts. labels are those of a model that classifies texts or extracts entities,
+    by class index, empty for one that takes any. similarity_capabilities are those of `capabilities` that it answers by
+    comparing embeddings, without having been trained for them.
     """
 
     name: str
@@ -84,6 +124,9 @@ class Model:
     ready_time: datetime | None
     supported_parameters: tuple[str, ...]
     default_sampling: Sampling | None
+    labels: tuple[str, ...]
+    embedding: EmbeddingInfo | None
+    similarity_capabilities: tuple[Capability, ...]
     raw: models_pb2.Model = field(repr=False, compare=False)
 
     @property
@@ -124,7 +167,7 @@ def parse_model(raw: models_pb2.Model) -> Model:
         display_name=raw.display_name,
         state=_parse_state(raw.state),
         last_error=_parse_load_error(raw.last_error) if raw.HasField("last_error") else None,
-        capabilities=_parse_capabilities(raw),
+        capabilities=_parse_capabilities(raw.capabilities),
         limits=ModelLimits(
             max_input_tokens=raw.limits.max_input_tokens,
             max_output_tokens=raw.limits.max_output_tokens,
@@ -136,6 +179,9 @@ def parse_model(raw: models_pb2.Model) -> Model:
         ready_time=raw.ready_time.ToDatetime(tzinfo=UTC) if raw.HasField("ready_time") else None,
         supported_parameters=tuple(raw.supported_parameters),
         default_sampling=parse_sampling(raw.default_sampling) if raw.HasField("default_sampling") else None,
+        labels=tuple(raw.labels),
+        embedding=_parse_embedding(raw.embedding) if raw.HasField("embedding") else None,
+        similarity_capabilities=_parse_capabilities(raw.similarity_capabilities),
         raw=raw,
     )
 
@@ -145,10 +191,29 @@ def _parse_state(value: int) -> ModelState:
     return ModelState(known.name.removeprefix("MODEL_STATE_")) if known else ModelState.UNSPECIFIED
 
 
-def _parse_capabilities(raw: models_pb2.Model) -> tuple[Capability, ...]:
+def _parse_capabilities(values: Iterable[int]) -> tuple[Capability, ...]:
     by_number = models_pb2.Capability.DESCRIPTOR.values_by_number
-    names = (by_number[value].name.removeprefix("CAPABILITY_") for value in raw.capabilities if value in by_number)
+    names = (by_number[value].name.removeprefix("CAPABILITY_") for value in values if value in by_number)
     return tuple(Capability(name) for name in names if name in Capability.__members__)
+
+
+def _parse_embedding(raw: models_pb2.EmbeddingInfo) -> EmbeddingInfo:
+    return EmbeddingInfo(
+        dimensions=raw.dimensions,
+        supported_dimensions=tuple(raw.supported_dimensions),
+        kinds=known_values(EmbeddingKind, "EMBEDDING_KIND_", embedding_pb2.EmbeddingKind.DESCRIPTOR, raw.kinds),
+        prompts=tuple(
+            EmbeddingPrompt(
+                name=prompt.name,
+                text=prompt.text,
+                purposes=known_values(
+                    EmbedPurpose, "EMBED_PURPOSE_", embedding_pb2.EmbedPurpose.DESCRIPTOR, prompt.purposes
+                ),
+                is_default=prompt.is_default,
+            )
+            for prompt in raw.prompts
+        ),
+    )
 
 
 def _parse_load_error(raw: status_pb2.Status) -> ModelLoadError:

@@ -104,15 +104,22 @@ Prompt: TypeAlias = str | Conversation | TextPrompt | TokenPrompt | Message | It
 
 
 def generation_input(prompt: Prompt, model: str | None) -> generation_pb2.GenerationInput:
-    """Builds the message. Raises TypeError for what is no prompt and ValueError for an id that is no token id."""
+    """Builds the message.
+
+    Raises TypeError for what is no prompt, ValueError for an id that is no token id and text that is not Unicode.
+    """
     built = generation_pb2.GenerationInput(model=model or "")
-    match prompt:
-        case TextPrompt(text):
-            built.text = text
-        case TokenPrompt(ids):
-            _set_ids(built, ids)
-        case _:
-            built.conversation.CopyFrom(_proto_conversation(_as_conversation(prompt)))
+    try:
+        match prompt:
+            case TextPrompt(text):
+                built.text = text
+            case TokenPrompt(ids):
+                _set_ids(built, ids)
+            case _:
+                built.conversation.CopyFrom(_proto_conversation(_as_conversation(prompt)))
+    except UnicodeEncodeError as error:
+        # What Python makes of bytes that are not UTF-8 in file names, arguments and badly opened files.
+        raise ValueError(f"the prompt has half a surrogate pair, which is not text, at {error.start}") from None
     return built
 
 

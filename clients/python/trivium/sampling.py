@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import TypedDict
 
 from trivium.v1 import generation_pb2
@@ -76,6 +77,28 @@ class Sampling:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
 
 
+_OTHER_NAMES = {
+    "max_tokens": "max_output_tokens",
+    "max_new_tokens": "max_output_tokens",
+    "max_completion_tokens": "max_output_tokens",
+    "max_length": "max_output_tokens",
+    "min_tokens": "min_output_tokens",
+    "min_new_tokens": "min_output_tokens",
+    "stop": "stop_sequences",
+    "n": "candidate_count",
+    "num_return_sequences": "candidate_count",
+    "logprobs": "top_logprobs",
+}
+"""What other libraries call our options."""
+
+_ELSEWHERE = {
+    "messages": "messages are the first argument, as a prompt of any other kind",
+    "prompt_tokens": "token ids are the first argument, as TokenPrompt(ids)",
+    "system": "system instructions are a message, or part of a Conversation",
+    "stream": "client.text.stream(...) streams",
+}
+"""What other libraries have as an option, and we do not."""
+
 _SAMPLING_NAMES = frozenset(entry.name for entry in fields(Sampling))
 _OUTPUT_NAMES = frozenset(SamplingOptions.__annotations__) - _SAMPLING_NAMES
 
@@ -88,7 +111,7 @@ def apply_options(built: generation_pb2.GenerationInput, sampling: Sampling | No
     """
     given: dict[str, object] = dict(options)
     if unknown := sorted(given.keys() - _SAMPLING_NAMES - _OUTPUT_NAMES):
-        raise TypeError(f"unknown option {unknown[0]!r}")
+        raise TypeError(f"unknown option {unknown[0]!r}{_hint(unknown[0])}")
     base = sampling or Sampling()
     for name in _SAMPLING_NAMES:
         _set_field(built.sampling, name, given.get(name, getattr(base, name)))
@@ -96,15 +119,27 @@ def apply_options(built: generation_pb2.GenerationInput, sampling: Sampling | No
         _set_field(built.output, name, given[name])
 
 
+def _hint(unknown: str) -> str:
+    if unknown in _ELSEWHERE:
+        return f": {_ELSEWHERE[unknown]}"
+    close = get_close_matches(unknown, _SAMPLING_NAMES | _OUTPUT_NAMES, n=1)
+    meant = _OTHER_NAMES.get(unknown) or (close[0] if close else None)
+    return f"; did you mean {meant!r}?" if meant else ""
+
+
 def _set_field(
     owner: generation_pb2.SamplingParameters | generation_pb2.GenerationOutputOptions, name: str, value: object
 ) -> None:
     if value is None:
         return
+    if isinstance(value, str):
+        # No option is a text: this is a list of one, or a number that was read from somewhere.
+        meant = f"a list of texts, such as [{value!r}]" if name == "stop_sequences" else "no text"
+        raise TypeError(f"{name}: {value!r} cannot be sent; it takes {meant}")
     try:
         if isinstance(value, Mapping):
             getattr(owner, name).update(value)
-        elif isinstance(value, Sequence) and not isinstance(value, str):
+        elif isinstance(value, Sequence):
             getattr(owner, name).extend(value)
         else:
             setattr(owner, name, value)

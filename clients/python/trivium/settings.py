@@ -5,26 +5,29 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
 
+from trivium._metadata import Metadata, checked_metadata, checked_token
 from trivium._retry import RetryPolicy
+from trivium._target import DEFAULT_TARGET, balancer, is_local, parse_target
 from trivium._version import __version__
 
 __all__ = ["DEFAULT_TARGET", "TLS", "CallOptions", "ClientSettings", "default_target"]
 
-DEFAULT_TARGET = "127.0.0.1:50051"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """The server's default cap; gRPC's own default of 4 MiB would refuse what the server accepts."""
 
 DEFAULT_UNARY_TIMEOUT_S = 60.0
 DEFAULT_IDLE_TIMEOUT_S = 60.0
 
-_RESERVED_METADATA = ("x-request-id", "trivium-client", "authorization")
+REQUEST_ID_RULE = "1 to 128 characters of A-Z, a-z, 0-9 and . _ : / + = @ -"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+"""The server's own rule: it would replace any other id by one that the caller does not know."""
 
 Options: TypeAlias = Sequence[tuple[str, str | int]]
 """gRPC channel arguments."""
@@ -61,20 +64,21 @@ class TLS:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallOptions:
-    """What one call may change: its time limits in seconds (None: without), request id and additional metadata."""
+    """What one call may change: its time limits in seconds (None: none is sent), request id and more metadata."""
 
     timeout_s: float | None
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     idle_timeout_s: float | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("timeout_s", "idle_timeout_s"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} is {value}; it must be more than 0")
-        if not re.fullmatch(r"[\x21-\x7e]{1,128}", self.request_id):
-            raise ValueError("request_id is 1 to 128 printable ASCII characters without spaces")
+        if not _REQUEST_ID.fullmatch(self.request_id):
+            raise ValueError(f"request_id is {self.request_id!r}; it must be {REQUEST_ID_RULE}")
+        object.__setattr__(self, "metadata", checked_metadata(self.metadata))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +88,7 @@ class ClientSettings:
     target: str
     tls: TLS | grpc.ChannelCredentials | bool | None = None
     token: str | None = field(default=None, repr=False)
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=dict)
     default_model: str | None = None
     timeout_s: float | None = DEFAULT_UNARY_TIMEOUT_S
     idle_timeout_s: float | None = DEFAULT_IDLE_TIMEOUT_S
@@ -93,28 +97,37 @@ class ClientSettings:
     channel_options: Options = ()
 
     def __post_init__(self) -> None:
-        if not self.target:
-            raise ValueError("target is empty; it is host:port, for example 127.0.0.1:50051")
-        for key in self.metadata:
-            if key.lower() in _RESERVED_METADATA:
-                raise ValueError(f"metadata has {key!r}, which the client sets itself")
+        target = parse_target(self.target)
+        object.__setattr__(self, "target", target.address)
+        object.__setattr__(self, "metadata", checked_metadata(self.metadata))
+        checked_token(self.token)
+        if target.is_encrypted is None:
+            return
+        if self.tls is None:
+            object.__setattr__(self, "tls", target.is_encrypted)
+        elif target.is_encrypted is (self.tls is False):
+            raise ValueError(f"the URL and tls contradict each other; give {target.address!r} as target, and tls")
 
-    def request_metadata(self, call: CallOptions) -> tuple[tuple[str, str], ...]:
+    def request_metadata(self, call: CallOptions) -> tuple[tuple[str, str | bytes], ...]:
         """Returns the metadata of a call; the same for all its attempts."""
-        own = [("x-request-id", call.request_id), ("trivium-client", client_name())]
+        own = {"x-request-id": call.request_id, "trivium-client": client_name()}
         if self.token is not None:
-            own.append(("authorization", f"Bearer {self.token}"))
-        given = {**self.metadata, **call.metadata}
-        return (*own, *((key.lower(), value) for key, value in given.items()))
+            own["authorization"] = f"Bearer {self.token}"
+        return tuple({**self.metadata, **call.metadata, **own}.items())
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the connection uses TLS."""
+        return not is_local(self.target) if self.tls is None else self.tls is not False
 
     def credentials(self) -> grpc.ChannelCredentials | None:
         """Returns what encrypts the connection, None for plain text."""
-        wanted = not is_local(self.target) if self.tls is None else self.tls
-        if isinstance(wanted, bool):
-            return grpc.ssl_channel_credentials() if wanted else None
-        if isinstance(wanted, TLS):
-            return grpc.ssl_channel_credentials(wanted.root_certificates, wanted.private_key, wanted.certificate)
-        return wanted
+        if not self.is_encrypted:
+            return None
+        if isinstance(self.tls, grpc.ChannelCredentials):
+            return self.tls
+        tls = self.tls if isinstance(self.tls, TLS) else TLS()
+        return grpc.ssl_channel_credentials(tls.root_certificates, tls.private_key, tls.certificate)
 
     def options(self) -> list[tuple[str, str | int]]:
         """Returns the channel's options; the caller's own come last and win."""
@@ -132,7 +145,7 @@ class ClientSettings:
             ("grpc.min_reconnect_backoff_ms", 200),
             ("grpc.max_reconnect_backoff_ms", 5_000),
             # Lets a name with several addresses spread its calls over them.
-            ("grpc.service_config", json.dumps({"loadBalancingConfig": [{_balancer(self.target): {}}]})),
+            ("grpc.service_config", json.dumps({"loadBalancingConfig": [{balancer(self.target): {}}]})),
         ]
         if isinstance(self.tls, TLS) and self.tls.server_name is not None:
             options.append(("grpc.ssl_target_name_override", self.tls.server_name))
@@ -142,25 +155,3 @@ class ClientSettings:
 def client_name() -> str:
     """Returns what `trivium-client` metadata says, as name/version language/version."""
     return f"trivium-python/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
-
-
-def is_local(target: str) -> bool:
-    """Tells whether a target can only be this machine: a loopback address or a Unix socket."""
-    if target.startswith(("unix:", "unix-abstract:")):
-        return True
-    host = _host(target)
-    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
-
-
-def _host(target: str) -> str:
-    address = re.sub(r"^(dns|ipv4|ipv6):(///?)?", "", target)
-    bracketed = re.match(r"\[([^\]]*)\]", address)
-    if bracketed:
-        return bracketed.group(1)
-    return address if address.count(":") > 1 else address.partition(":")[0]
-
-
-def _balancer(target: str) -> str:
-    """Round robin where a name may stand for several servers; else the first address that answers."""
-    is_address = re.fullmatch(r"[\d.]+|.*:.*", _host(target)) is not None
-    return "pick_first" if is_local(target) or is_address else "round_robin"

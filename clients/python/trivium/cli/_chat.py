@@ -52,7 +52,7 @@ def chat(
     screen: Screen = TerminalScreen(plain=plain, keep_history=history) if is_terminal else PipedScreen()
     with connection.client() as client:
         name = client.models.get(model).name if model else choose_model(client.models.list(Capability.GENERATE_TEXT))
-        session = ChatSession(client, name, system, sampling, screen.note)
+        session = ChatSession(client, name, system, sampling, connection.timeout_s, screen.note)
         if is_terminal:
             screen.note(f"{name} at {connection.target} · /help lists commands, Ctrl-D leaves")
         return _Chat(session, client, screen, is_terminal, connection.target).run()

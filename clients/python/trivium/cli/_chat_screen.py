@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from rich.live import Live
 from rich.markdown import Markdown
 from rich.text import Text
 
-from trivium.cli._reporting import printable, write_answer
+from trivium.cli._reporting import printable, read_stdin, write_answer
 
 
 class Screen(Protocol):
@@ -36,7 +37,7 @@ class PipedScreen:
     """Lines in, answers out, notes on standard error: for scripts."""
 
     def read(self) -> str:
-        line = sys.stdin.readline()
+        line = read_stdin(sys.stdin.readline)
         if not line:
             raise EOFError
         return line
@@ -71,7 +72,10 @@ class TerminalScreen:
             return
         said: list[str] = []
         try:
-            with Live(console=self._console, refresh_per_second=12, transient=True, vertical_overflow="crop") as live:
+            with (
+                _unechoed(),
+                Live(console=self._console, refresh_per_second=12, transient=True, vertical_overflow="crop") as live,
+            ):
                 for piece in pieces:
                     said.append(printable(piece))
                     live.update(_Tail(_markdown("".join(said))))
@@ -81,6 +85,28 @@ class TerminalScreen:
 
     def note(self, text: str) -> None:
         self._console.print(Text(printable(text), style="dim"))
+
+
+@contextmanager
+def _unechoed() -> Iterator[None]:
+    """Keeps the terminal from showing what is typed meanwhile; it stays there to be read.
+
+    A `^C` at the end of a full line would begin another one, and whoever redraws lines by their number would miss one.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import termios
+
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    during = before.copy()
+    during[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, during)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 
 class _Tail:

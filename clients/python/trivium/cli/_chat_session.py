@@ -12,17 +12,25 @@ from trivium.sampling import SamplingOptions
 class ChatSession:
     """A conversation with a model. Used by one thread.
 
-    notify gets what the person should know, such as turns that were dropped.
+    timeout_s limits one answer, None does not. notify gets what the person should know, such as turns that were
+    dropped.
     """
 
     def __init__(
-        self, client: Client, model: str, system: str, sampling: SamplingOptions, notify: Callable[[str], None]
+        self,
+        client: Client,
+        model: str,
+        system: str,
+        sampling: SamplingOptions,
+        timeout_s: float | None,
+        notify: Callable[[str], None],
     ) -> None:
         self.model = model
         self.conversation = Conversation((), system)
         self.last_result: GenerationResult | None = None
         self._client = client
         self._sampling = sampling
+        self._timeout_s = timeout_s
         self._notify = notify
 
     def ask(self, text: str) -> Iterator[str]:
@@ -49,7 +57,7 @@ class ChatSession:
             self._notify("the answer was cut: the conversation fills the model's context; /clear starts a new one")
 
     def _answer(self, asked: Conversation, said: list[str]) -> Generator[str, None, GenerationResult]:
-        with self._client.text.stream(asked, model=self.model, **self._sampling) as stream:
+        with self._client.text.stream(asked, model=self.model, timeout_s=self._timeout_s, **self._sampling) as stream:
             for delta in stream:
                 said.append(delta.text)
                 yield delta.text
@@ -60,7 +68,10 @@ class ChatSession:
         if shorter == asked:
             raise error
         actual, limit = error.metadata.get("actual", "?"), error.metadata.get("limit", "?")
-        self._notify(f"the conversation has {actual} tokens and the model takes {limit}: the oldest turn was dropped")
+        self._notify(
+            f"the conversation has {actual} tokens and the model, as it is served, takes {limit}: "
+            "the oldest turn was dropped"
+        )
         return shorter
 
     def clear(self) -> None:

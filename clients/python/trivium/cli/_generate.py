@@ -2,19 +2,18 @@
 
 import click
 
-from trivium import Client
+from trivium import TextStream
 from trivium.cli import _options
 from trivium.cli._reporting import to_json, write_answer
 from trivium.generation import CandidateFinished, Completed, Delta, GenerationEvent, GenerationResult, Heartbeat
-from trivium.prompts import Prompt
 from trivium.sampling import SamplingOptions
 
 EPILOG = """\b
 Examples:
-  trivium generate "Name two colours."
+  trivium generate "What is photosynthesis, in one sentence?"
   trivium generate --completion "Once upon a time" -n 40 --seed 1
   git diff | trivium generate --system "Write a commit message." -
-  trivium generate "Name two colours." --json | jq -r .candidates[0].text
+  trivium generate "What is the capital of Japan?" --json | jq -r .candidates[0].text
 
 \b
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
@@ -22,7 +21,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
 
 
 @click.command(epilog=EPILOG)
-@click.argument("prompt", required=False)
+@click.argument("prompt", required=False, type=_options.TEXT)
 @_options.model_option
 @_options.system_option
 @click.option("--completion", is_flag=True, help="Continue the prompt as plain text, without a chat template.")
@@ -53,7 +52,9 @@ def generate(
     The answer appears on standard output while it is made. With --json it is one JSON object with usage and timing;
     with --json --stream, one JSON object for each event.
     """
-    wanted = _options.make_prompt(_options.read_prompt(prompt), system, completion)
+    if top_logprobs is not None and not as_json:
+        raise click.UsageError("--logprobs needs --json, which shows them")
+    wanted = _options.make_prompt(_asked(prompt, completion), system, completion)
     sampling = {**sampling, "candidate_count": candidate_count, "top_logprobs": top_logprobs}
     several = candidate_count is not None and candidate_count > 1
     streaming = stream if stream is not None else not (as_json or several)
@@ -63,13 +64,21 @@ def generate(
                 result = client.text.generate(wanted, **sampling)
                 _print_whole(result, as_json)
             elif as_json:
-                result = _stream_events(client, wanted, sampling)
+                result = _stream_events(client.text.stream(wanted, timeout_s=connection.timeout_s, **sampling))
             else:
-                result = _stream_text(client, wanted, sampling)
+                result = _stream_text(client.text.stream(wanted, timeout_s=connection.timeout_s, **sampling))
         except (TypeError, ValueError) as error:
             raise click.UsageError(str(error)) from error
     if stats:
         click.echo(speed_line(result), err=True)
+
+
+def _asked(prompt: str | None, completion: bool) -> str:
+    text = _options.read_prompt(prompt)
+    if not text or (not text.strip() and not completion):
+        source = ", since standard input had none" if prompt in (None, "-") else ""
+        raise click.UsageError(f"the prompt is empty{source}; there is nothing to answer")
+    return text
 
 
 def _print_whole(result: GenerationResult, as_json: bool) -> None:
@@ -82,10 +91,10 @@ def _print_whole(result: GenerationResult, as_json: bool) -> None:
         write_answer(candidate.text if candidate.text.endswith("\n") else f"{candidate.text}\n")
 
 
-def _stream_text(client: Client, prompt: Prompt, sampling: SamplingOptions) -> GenerationResult:
+def _stream_text(stream: TextStream) -> GenerationResult:
     text = ""
     try:
-        with client.text.stream(prompt, **sampling) as stream:
+        with stream:
             for delta in stream:
                 text = delta.text or text
                 write_answer(delta.text)
@@ -95,8 +104,8 @@ def _stream_text(client: Client, prompt: Prompt, sampling: SamplingOptions) -> G
     return stream.result
 
 
-def _stream_events(client: Client, prompt: Prompt, sampling: SamplingOptions) -> GenerationResult:
-    with client.text.stream(prompt, **sampling) as stream:
+def _stream_events(stream: TextStream) -> GenerationResult:
+    with stream:
         for event in stream.events():
             click.echo(event_line(event))
     return stream.result

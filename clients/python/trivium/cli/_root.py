@@ -19,8 +19,12 @@ OWN_COMMANDS = {
 }
 """Where each command is, and what it does: the list of commands is shown without importing them."""
 
-KNOWN_PLUGINS = {"models": "trivium-models", "serve": "trivium-server"}
-"""Commands that a newcomer reads about, and the distribution that each comes with."""
+KNOWN_PLUGINS = {
+    "models": ("trivium-models", "Fetch models, look at them, check them, remove them."),
+    "serve": ("trivium-server", "Serve the models of the model store over gRPC."),
+}
+"""Commands that a newcomer reads about, the distribution that each comes with, and what it does: to list them costs
+most of a second less than to import them."""
 
 
 class TriviumGroup(click.Group):
@@ -37,7 +41,7 @@ class TriviumGroup(click.Group):
         if cmd_name in _plugins():
             return _load_plugin(cmd_name, _plugins()[cmd_name])
         if cmd_name in KNOWN_PLUGINS:
-            return _unusable(cmd_name, f"not installed; it comes with {KNOWN_PLUGINS[cmd_name]}")
+            return _unusable(cmd_name, f"not installed; it comes with {KNOWN_PLUGINS[cmd_name][0]}")
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -47,6 +51,10 @@ class TriviumGroup(click.Group):
     def _summary(self, ctx: click.Context, name: str) -> str:
         if name in OWN_COMMANDS:
             return OWN_COMMANDS[name][1]
+        distribution, summary = KNOWN_PLUGINS.get(name, (None, ""))
+        point = _plugins().get(name)
+        if point is not None and point.dist is not None and point.dist.name == distribution:
+            return summary
         command = self.get_command(ctx, name)
         return command.get_short_help_str(limit=80) if command else ""
 

@@ -30,6 +30,9 @@ _COLOURS = {ModelState.READY: "green", ModelState.FAILED: "red", ModelState.AVAI
 def status(connection: _options.Connection, watch: bool, as_json: bool) -> None:
     """Show the server and its models, with the state of each.
 
+    CONTEXT is how many tokens prompt and answer may have together: the model's own limit, or the server's
+    generation.max_context_tokens where that is less.
+
     With --json it is one JSON object; with --json --watch, one for each change.
     """
     with connection.client() as client:

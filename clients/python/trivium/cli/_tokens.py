@@ -14,7 +14,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("prompt", required=False)
+@click.argument("prompt", required=False, type=_options.TEXT)
 @_options.model_option
 @_options.system_option
 @click.option("--completion", is_flag=True, help="Count the prompt as plain text, without a chat template.")
@@ -39,7 +39,10 @@ def tokens(
     with connection.client(model) as client:
         count = client.text.count_tokens(wanted, include_tokens=show)
     if as_json:
-        click.echo(to_json(count))
+        info = {"request_id": count.info.request_id, "model": count.info.model, "timing": count.info.timing}
+        # Without info.usage: its tokens are those that a model read, and no model ran.
+        shown = {"token_count": count.token_count, "context_limit": count.context_limit, "tokens": count.tokens}
+        click.echo(to_json({**shown, "info": info}))
         return
     for token in count.tokens:
         text = token.token_bytes.decode("utf-8", errors="replace")
