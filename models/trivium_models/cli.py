@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from trivium_models.cli_progress import terminal_progress
+from trivium_models.cli_progress import Lines, plain, terminal_progress
 from trivium_models.errors import ModelError, UsageError
 from trivium_models.manifest import Card
 from trivium_models.store import Store, default_store_path
@@ -43,17 +41,25 @@ def models(context: click.Context, store_path: Path | None) -> None:
 @click.pass_obj
 def list_models(store: Store, as_json: bool) -> None:
     """List the models of the catalogue and those that are installed."""
-    rows = list(_rows(store))
+    with _errors_told():
+        rows = list(_rows(store))
     if as_json:
         click.echo(json.dumps({"store": str(store.path), "models": rows}, indent=2))
         return
+    # Here, because rich takes longer to import than all the rest of this command.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False)
     for title in ("NAME", "STATE", "SIZE", "LICENCE", "TASK"):
         table.add_column(title, no_wrap=True, justify="right" if title == "SIZE" else "left")
     for row in rows:
         size = row["size_bytes"]
         shown = f"{size / 1e6:.0f} MB" if isinstance(size, int) else "-"
-        table.add_row(str(row["name"]), str(row["state"]), shown, str(row["license"] or "-"), str(row["task"] or "-"))
+        cells = (str(row["name"]), str(row["state"]), shown, str(row["license"] or "-"), str(row["task"] or "-"))
+        # As Text, because a stranger's words are not rich's markup.
+        table.add_row(*(Text(plain(cell)) for cell in cells))
     Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
 
 
@@ -70,7 +76,7 @@ def pull(store: Store, specs: tuple[str, ...], name: str | None, force: bool, as
     NAME is one of
       a name of the catalogue             smollm2-135m-instruct
       a Hugging Face repository           hf:owner/name, hf:owner/name/folder, hf:owner/name@revision
-      a model folder on this machine      ./my-model   (onnxruntime-genai layout)
+      a model folder on this machine      ./my-model   (onnxruntime-genai layout, or a text encoder of the hub)
       a GGUF file on this machine         ./weights.gguf   (Llama family; it is exported to ONNX)
 
     What the catalogue names is checked byte for byte against pinned hashes. A download that was cut off goes on
@@ -111,7 +117,11 @@ def show(store: Store, name: str, as_json: bool) -> None:
                 "folder": str(installed.folder),
                 "source": manifest.source,
             }
-            details |= {"size_bytes": manifest.size_bytes, "digest": manifest.digest, "graph": manifest.default_graph}
+            details |= {
+                "size_bytes": manifest.size_bytes,
+                "digest": manifest.digest,
+                "graph": manifest.default_graph or "",
+            }
             card = manifest.card
         else:
             card = (entry or store.catalog.get(name)).card
@@ -127,7 +137,7 @@ def show(store: Store, name: str, as_json: bool) -> None:
         return
     for key, value in shown.items():
         for index, line in enumerate(_lines(value)):
-            click.echo(f"{key if index == 0 else '':<16} {line}")
+            click.echo(f"{key if index == 0 else '':<16} {plain(line)}")
 
 
 @models.command()
@@ -145,7 +155,7 @@ def verify(store: Store, name: str, as_json: bool) -> None:
         click.echo(f"{name}: {result.num_files} files, {result.size_bytes / 1e6:.0f} MB, all as listed")
     else:
         for problem in result.problems:
-            click.echo(f"{name}: {problem}", err=True)
+            click.echo(plain(f"{name}: {problem}"), err=True)
         click.echo(f"`trivium models pull --force {name}` installs it anew", err=True)
     if result.problems:
         sys.exit(1)
@@ -178,13 +188,17 @@ def _errors_told() -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        raise _WrongUse(str(error)) from error
+        raise _WrongUse(plain(str(error))) from error
     except ModelError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(plain(str(error))) from error
+    except OSError as error:
+        # The machine's own refusals: a folder that may not be read, a disk that fails.
+        where = f"{error.filename}: " if error.filename is not None else ""
+        raise click.ClickException(plain(f"{where}{error.strerror or error}")) from error
 
 
 def _rows(store: Store) -> Iterator[dict[str, object]]:
-    installed = {model.name: model for model in store.installed()}
+    installed = {model.name: model for model in store.installed(progress=Lines())}
     for name in sorted({*installed, *store.catalog.names()}):
         model, entry = installed.get(name), store.catalog.find(name)
         card = model.manifest.card if model and model.manifest else entry.card if entry else None

@@ -1,4 +1,4 @@
-"""Progress bars on a terminal; on anything else, one line per stage."""
+"""Progress for people: bars on a terminal; on anything else, one line per stage."""
 
 import sys
 from collections.abc import Iterator
@@ -6,70 +6,41 @@ from contextlib import contextmanager
 from typing import Literal
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
-from trivium_models.progress import Progress as Listener
+from trivium_models.progress import Progress
 
 
 @contextmanager
-def terminal_progress() -> Iterator[Listener]:
+def terminal_progress() -> Iterator[Progress]:
     """A listener that shows progress on stderr while the block runs."""
     if not sys.stderr.isatty():
-        yield _Lines()
+        yield Lines()
         return
-    bars = _Bars(Console(stderr=True))
+    from trivium_models.cli_bars import Bars
+
+    bars = Bars()
     try:
         yield bars
     finally:
         bars.close()
 
 
-class _Lines:
+class Lines:
+    """A listener that prints a line to stderr for each stage and note."""
+
     def begin(self, label: str, total: int, unit: Literal["bytes", "layers"]) -> None:
+        """Prints what starts and how much it is."""
         amount = f"{total / 1e6:.1f} MB" if unit == "bytes" else f"{total} layers"
-        click.echo(f"{label} ({amount})", err=True)
+        self.note(f"{label} ({amount})")
 
     def advance(self, done: int) -> None:
-        pass
+        """Prints nothing."""
 
     def note(self, text: str) -> None:
-        click.echo(text, err=True)
+        """Prints the line."""
+        click.echo(plain(text), err=True)
 
 
-class _Bars:
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._progress: Progress | None = None
-
-    def begin(self, label: str, total: int, unit: Literal["bytes", "layers"]) -> None:
-        self.close()
-        if unit == "bytes":
-            amount = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-            self._progress = Progress(TextColumn("{task.description}"), BarColumn(), *amount, console=self._console)
-        else:
-            self._progress = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=self._console
-            )
-        self._progress.add_task(label, total=total)
-        self._progress.start()
-
-    def advance(self, done: int) -> None:
-        if self._progress is not None:
-            self._progress.update(self._progress.task_ids[0], completed=done)
-
-    def note(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False)
-
-    def close(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+def plain(text: str) -> str:
+    """The text with everything escaped that a terminal would act on; a stranger may have written it."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)

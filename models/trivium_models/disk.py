@@ -22,6 +22,22 @@ def require_room(folder: Path, needed_bytes: int) -> None:
         )
 
 
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether the error, or one that it came from, is the operating system's "no space"."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def full_disk(folder: Path, reason: str | None) -> DiskSpaceError:
+    """The error for a disk that ran full in the middle."""
+    return DiskSpaceError(
+        f"the disk of {folder} is full ({reason}); free some room or set TRIVIUM_MODELS_DIR to another disk"
+    )
+
+
 @contextmanager
 def full_disk_named(folder: Path) -> Iterator[None]:
     """Turns the operating system's "no space" errors of the block into DiskSpaceError."""
@@ -29,8 +45,5 @@ def full_disk_named(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise DiskSpaceError(
-                f"the disk of {folder} is full ({error.strerror}); "
-                "free some room or set TRIVIUM_MODELS_DIR to another disk"
-            ) from error
+            raise full_disk(folder, error.strerror) from error
         raise

@@ -1,28 +1,25 @@
-"""Checks that a folder is a model in onnxruntime-genai's layout, whoever exported it."""
+"""Checks that a folder is a model in a layout that we know, whoever exported it.
+
+Three are known: onnxruntime-genai's, checked here, the Hugging Face layout of text encoders, in encoder_folder.py, and
+our own of models that tell languages, in language_id.py.
+"""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
+from trivium_models.encoder_folder import check_encoder, is_encoder_folder
 from trivium_models.errors import InvalidModelError, UnsafeModelError
-from trivium_models.graph_check import check_graph, require_inside, require_relative
-from trivium_models.manifest import list_files
+from trivium_models.folder_facts import FolderFacts, check_tokenizer, require_there
+from trivium_models.graph_check import GraphHeader, check_graph
+from trivium_models.language_id import check_language_id, is_language_id_folder
+from trivium_models.manifest import MANIFEST_NAME, Limits, list_files
+from trivium_models.safe_path import require_inside, require_portable, require_relative
 
 CONFIG_NAME = "genai_config.json"
-TOKENIZER_NAME = "tokenizer.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenaiFolder:
-    """What genai_config.json says: the decoder's graph file, and the context in tokens."""
-
-    decoder_graph: str
-    context_len: int
-
-
-def check_folder(folder: Path, root: Path | None = None) -> GenaiFolder:
+def check_folder(folder: Path, root: Path | None = None) -> FolderFacts:
     """Checks configuration, tokenizer and every graph of a folder; loads no weights and runs nothing.
 
     root: where links of the folder may lead, by default the folder itself. Raises InvalidModelError or
@@ -31,8 +28,27 @@ def check_folder(folder: Path, root: Path | None = None) -> GenaiFolder:
     allowed = root if root is not None else folder
     if not folder.is_dir():
         raise InvalidModelError(f"{folder} is not a folder")
-    for path in list_files(folder):
-        require_inside(path, allowed, f"{folder.name}/{path.relative_to(folder).as_posix()}")
+    # First, so that a folder that is no model, a home for example, is not searched from end to end.
+    is_genai = (folder / CONFIG_NAME).is_file()
+    is_encoder = not is_genai and is_encoder_folder(folder)
+    is_language_id = not is_genai and not is_encoder and is_language_id_folder(folder)
+    if not is_encoder and not is_language_id:
+        require_there(folder, CONFIG_NAME)
+    files = list_files(folder)
+    if (folder / MANIFEST_NAME).is_symlink():
+        files.append(folder / MANIFEST_NAME)
+    names = [path.relative_to(folder).as_posix() for path in files]
+    require_portable(names, folder.name)
+    for path, name in zip(files, names, strict=True):
+        require_inside(path, allowed, f"{folder.name}/{name}")
+    if is_language_id:
+        return check_language_id(folder)
+    graphs = {name: path for path, name in zip(files, names, strict=True) if path.suffix == ".onnx"}
+    headers = {name: check_graph(path, allowed) for name, path in graphs.items()}
+    return check_encoder(folder, headers) if is_encoder else _check_genai(folder, headers)
+
+
+def _check_genai(folder: Path, headers: Mapping[str, GraphHeader]) -> FolderFacts:
     config = _read_config(folder)
     decoder = _object(config, "model", "decoder")
     graph = decoder.get("filename")
@@ -44,17 +60,16 @@ def check_folder(folder: Path, root: Path | None = None) -> GenaiFolder:
     context_len = _object(config, "model").get("context_length")
     if isinstance(context_len, bool) or not isinstance(context_len, int) or context_len <= 0:
         raise InvalidModelError(f"{folder.name}/{CONFIG_NAME}: model.context_length must be a positive whole number")
-    _check_tokenizer(folder)
-    _check_graphs(folder, allowed, graph)
-    return GenaiFolder(decoder_graph=graph, context_len=context_len)
+    check_tokenizer(folder)
+    _check_decoder(folder, graph, headers.get(graph))
+    return FolderFacts(
+        architecture="genai", task="generate_text", default_graph=graph, limits=Limits.for_context(context_len)
+    )
 
 
 def _read_config(folder: Path) -> dict[str, object]:
-    path = folder / CONFIG_NAME
-    if not path.is_file():
-        raise InvalidModelError(f"{folder} is not a model folder: it has no {CONFIG_NAME}")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise InvalidModelError(f"{folder.name}/{CONFIG_NAME} is not valid JSON") from error
     if not isinstance(config, dict):
@@ -64,10 +79,17 @@ def _read_config(folder: Path) -> dict[str, object]:
     return config
 
 
-def _has_key(value: object, key: str) -> bool:
-    if isinstance(value, dict):
-        return key in value or any(_has_key(item, key) for item in value.values())
-    return isinstance(value, list) and any(_has_key(item, key) for item in value)
+def _has_key(config: object, key: str) -> bool:
+    values = [config]  # no recursion: the parser takes deeper nesting than a function that calls itself
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            if key in value:
+                return True
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
+    return False
 
 
 def _object(config: dict[str, object], *keys: str) -> dict[str, object]:
@@ -79,19 +101,7 @@ def _object(config: dict[str, object], *keys: str) -> dict[str, object]:
     return value
 
 
-def _check_tokenizer(folder: Path) -> None:
-    path = folder / TOKENIZER_NAME
-    if not path.is_file():
-        raise InvalidModelError(f"{folder} is not a model folder: it has no {TOKENIZER_NAME}")
-    try:
-        Tokenizer.from_file(str(path))
-    except Exception as error:  # the tokenizers library raises bare Exception for any malformed file
-        raise InvalidModelError(f"{folder.name}/{TOKENIZER_NAME} is not a tokenizer: {error}") from error
-
-
-def _check_graphs(folder: Path, allowed: Path, decoder: str) -> None:
-    headers = {path: check_graph(path, allowed) for path in list_files(folder) if path.suffix == ".onnx"}
-    header = headers.get(folder / decoder)
+def _check_decoder(folder: Path, decoder: str, header: GraphHeader | None) -> None:
     if header is None:
         raise InvalidModelError(f"{folder.name}: the decoder {decoder} is not an .onnx file")
     if "input_ids" not in header.inputs or "logits" not in header.outputs:

@@ -6,13 +6,14 @@ weights.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from trivium_models.errors import InvalidModelError, UnsafeModelError
+from trivium_models.safe_path import require_inside, require_relative
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,30 +46,11 @@ def check_graph(path: Path, root: Path) -> GraphHeader:
     )
 
 
-def require_inside(path: Path, root: Path, what: str) -> Path:
-    """The path with links followed; UnsafeModelError when that leaves root, InvalidModelError when it is not a file."""
-    try:
-        resolved = path.resolve(strict=True)
-    except (OSError, RuntimeError) as error:
-        raise InvalidModelError(f"{what} does not exist") from error
-    if not resolved.is_relative_to(root.resolve()):
-        raise UnsafeModelError(f"{what} is a link that leads out of the model's folder")
-    if not resolved.is_file():
-        raise InvalidModelError(f"{what} is not a regular file")
-    return resolved
-
-
-def require_relative(location: str, what: str) -> None:
-    """UnsafeModelError unless the location is a relative path without "..", on any operating system."""
-    windows = PureWindowsPath(location)
-    parts = set(PurePosixPath(location).parts) | set(windows.parts)
-    if not location or "\0" in location or location.startswith("/") or windows.drive or windows.root or ".." in parts:
-        raise UnsafeModelError(f"{what} points outside the model's folder: {location!r}")
-
-
 def _check_location(path: Path, root: Path, tensor: TensorProto) -> None:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location, what = entries.get("location", ""), f"{path.name}: external data of tensor {tensor.name!r}"
+    if len(entries) != len(tensor.external_data):
+        raise UnsafeModelError(f"{what} states a key twice, so that readers may differ about its place")
     require_relative(location, what)
     size = require_inside(path.parent / location, root, f"{what} ({location})").stat().st_size
     try:

@@ -1,15 +1,36 @@
 """model.toml: what a model in the store is, and the hash of every file that belongs to it."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trivium_models.errors import InvalidModelError
-from trivium_models.toml_text import Scalar, TomlTable, toml_lines
+from trivium_models.safe_path import require_relative
+from trivium_models.toml_text import Scalar, TomlTable, toml_key, toml_lines
 
 MANIFEST_NAME = "model.toml"
 _READ_LEN = 1 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# What is for people, or covered by the list of files. Every other key can change answers, also keys yet to come.
+_NO_SETTINGS = frozenset(
+    {
+        "name",
+        "version",
+        "display_name",
+        "license",
+        "upstream",
+        "source",
+        "description",
+        "good_at",
+        "bad_at",
+        "language_codes",
+        "digest",
+        "files",
+    }
+)
 _HEADER = "# Written by `trivium models pull`. `trivium models verify` checks the files against it.\n"
 
 
@@ -63,24 +84,32 @@ class Card:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The content of model.toml. exact_graph is None where the model has no exact-mode graph."""
+    """The content of model.toml. default_graph is None where no graph runs, exact_graph where none is exact.
+
+    digest identifies what answers depend on, see content_digest; it is computed where it is not given.
+    """
 
     card: Card
     source: str
-    default_graph: str
+    default_graph: str | None
     exact_graph: str | None
     files: tuple[FileEntry, ...]
+    digest: str = ""
 
-    @property
-    def digest(self) -> str:
-        """Identifies the model's content: "sha256:" and the hash of the sorted lines "<sha256> <size> <path>"."""
-        lines = sorted(f"{entry.sha256} {entry.size_bytes} {entry.path}\n" for entry in self.files)
-        return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
+    def __post_init__(self) -> None:
+        if not self.digest:
+            # The way to set a field of a frozen dataclass.
+            object.__setattr__(self, "digest", content_digest(self.files, self._settings()))
 
     @property
     def size_bytes(self) -> int:
         """Size of all files together."""
         return sum(entry.size_bytes for entry in self.files)
+
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """The graphs that it has, the default one first."""
+        return tuple(graph for graph in (self.default_graph, self.exact_graph) if graph is not None)
 
     def write(self, folder: Path) -> None:
         """Writes model.toml into the folder."""
@@ -89,8 +118,6 @@ class Manifest:
             "name": card.name,
             "version": card.version,
             "display_name": card.display_name,
-            "task": card.task,
-            "architecture": card.architecture,
             "license": card.license,
             "upstream": card.upstream,
             "source": self.source,
@@ -100,45 +127,83 @@ class Manifest:
             "language_codes": card.language_codes,
             "digest": self.digest,
         }
-        limits = card.limits
-        limit_values = {
-            "context_length": limits.context_length,
-            "max_input_tokens": limits.max_input_tokens,
-            "max_output_tokens": limits.max_output_tokens,
-        }
-        graphs = {"default": self.default_graph}
-        if self.exact_graph is not None:
-            graphs["exact"] = self.exact_graph
         files: dict[str, dict[str, Scalar]] = {
             entry.path: {"sha256": entry.sha256, "size_bytes": entry.size_bytes} for entry in self.files
         }
-        parts = [_HEADER + toml_lines(head), "[limits]\n" + toml_lines(limit_values)]
-        if card.defaults:
-            parts.append("[defaults]\n" + toml_lines(card.defaults))
-        parts += ["[graphs]\n" + toml_lines(graphs), "[files]\n" + toml_lines(files, quote_keys=True)]
+        settings = self._settings()
+        head |= {key: value for key, value in settings.items() if isinstance(value, str)}
+        tables = {key: value for key, value in settings.items() if isinstance(value, dict) and value}
+        parts = [_HEADER + toml_lines(head)]
+        parts += [f"[{toml_key(key)}]\n{toml_lines(table)}" for key, table in (tables | {"files": files}).items()]
         (folder / MANIFEST_NAME).write_text("\n".join(parts), encoding="utf-8")
+
+    def _settings(self) -> dict[str, str | dict[str, Scalar]]:
+        limits = self.card.limits
+        named = {"default": self.default_graph, "exact": self.exact_graph}
+        graphs: dict[str, Scalar] = {name: graph for name, graph in named.items() if graph is not None}
+        return {
+            "task": self.card.task,
+            "architecture": self.card.architecture,
+            "limits": {
+                "context_length": limits.context_length,
+                "max_input_tokens": limits.max_input_tokens,
+                "max_output_tokens": limits.max_output_tokens,
+            },
+            "defaults": dict(self.card.defaults),
+            "graphs": graphs,
+        }
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
         """Reads model.toml of a folder; InvalidModelError when it is missing, damaged or contradicts its digest."""
         table = TomlTable.load(folder / MANIFEST_NAME)
-        graphs, listed = table.table("graphs"), table.table("files")
-        files = []
-        for path in listed.names():
-            entry = listed.table(path)
-            files.append(FileEntry(path=path, sha256=entry.text("sha256"), size_bytes=entry.count("size_bytes")))
+        graphs = table.table("graphs")
+        files = _read_files(table.table("files"))
+        settings = {key: value for key, value in table.values().items() if key not in _NO_SETTINGS}
+        digest = table.text("digest")
+        # A digest over the files alone is that of a model which an earlier release pulled.
+        if digest not in {content_digest(files, settings), content_digest(files, {})}:
+            raise InvalidModelError(
+                f"{folder / MANIFEST_NAME}: digest does not match the files and settings listed; the file was edited"
+            )
         manifest = cls(
             card=read_card(table),
             source=table.text("source"),
-            default_graph=graphs.text("default"),
+            default_graph=graphs.text("default") if graphs.has("default") else None,
             exact_graph=graphs.text("exact") if graphs.has("exact") else None,
-            files=tuple(files),
+            files=files,
+            digest=digest,
         )
-        if manifest.digest != table.text("digest"):
-            raise InvalidModelError(
-                f"{folder / MANIFEST_NAME}: digest does not match the list of files; the file was edited"
-            )
+        for graph in manifest.graphs:
+            if not graph.endswith(".onnx") or all(entry.path != graph for entry in files):
+                raise InvalidModelError(
+                    f"{folder / MANIFEST_NAME}: the graph {graph!r} is not an .onnx file that it lists"
+                )
         return manifest
+
+
+def content_digest(files: Iterable[FileEntry], settings: Mapping[str, object]) -> str:
+    """Identifies what a model's answers depend on, as "sha256:" and 64 hexadecimal digits.
+
+    settings: the keys of model.toml that are not for people. Hashed are the sorted lines "<sha256> <size> <path>" of
+    the files, then one line of JSON with the settings that are not empty: sorted keys, no spaces.
+    """
+    lines = sorted(f"{entry.sha256} {entry.size_bytes} {entry.path}\n" for entry in files)
+    if stated := {key: value for key, value in settings.items() if value not in ({}, [], "")}:
+        lines.append(json.dumps(stated, sort_keys=True, separators=(",", ":"), default=str) + "\n")
+    return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _read_files(listed: TomlTable) -> tuple[FileEntry, ...]:
+    files = []
+    for path in listed.names():
+        require_relative(path, f"{MANIFEST_NAME}: a file")
+        entry = listed.table(path)
+        sha256 = entry.text("sha256")
+        if not _SHA256.fullmatch(sha256):
+            raise InvalidModelError(f"{MANIFEST_NAME}: sha256 of {path!r} is not 64 hexadecimal digits")
+        files.append(FileEntry(path=path, sha256=sha256, size_bytes=entry.count("size_bytes")))
+    return tuple(files)
 
 
 def read_card(table: TomlTable) -> Card:
@@ -189,11 +254,13 @@ def describe_files(folder: Path, on_bytes: Callable[[int], None] = lambda _count
     return tuple(entries)
 
 
-def _walk(folder: Path) -> Iterable[Path]:
-    for path in folder.iterdir():
-        if path.name.startswith("."):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            yield from _walk(path)
-        else:
-            yield path
+def _walk(top: Path) -> Iterable[Path]:
+    folders = [top]  # no recursion: a stranger's folders may be nested deeper than Python's stack
+    while folders:
+        for path in folders.pop().iterdir():
+            if path.name.startswith("."):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                folders.append(path)
+            else:
+                yield path

@@ -1,30 +1,32 @@
 """The store: one folder per installed model, changed only by whole steps.
 
 A pull works in a staging folder inside the store and becomes visible by one rename, so a reader sees a complete model
-or none, and a killed pull leaves only what the next one cleans up. Processes may use one store at once: those that
-change the same model wait for each other.
+or none, and a killed pull leaves only what the next one cleans up; how a model is replaced stands in replacement.py.
+Processes may use one store at once: those that change the same model wait for each other.
 """
 
+import contextlib
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from trivium_models.catalog import Catalog, load_catalog, unknown_model
-from trivium_models.disk import full_disk_named
+from trivium_models.disk import full_disk_named, is_full_disk
 from trivium_models.errors import InvalidModelError, StoreBusyError, UsageError
-from trivium_models.folder_check import check_folder
 from trivium_models.manifest import MANIFEST_NAME, Manifest, describe_files, hash_file, list_files
+from trivium_models.probe import can_probe, probe_graphs
 from trivium_models.progress import NoProgress, Progress
-from trivium_models.recipes import CatalogRecipe, FolderRecipe, GgufRecipe, HubRecipe, Recipe, Workspace, require_pinned
-from trivium_models.sources.hub import HubSource
+from trivium_models.replacement import put_in_place, settle, unsettled
+from trivium_models.specs import read_spec, valid_name
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+# Imported where they are used: ONNX, tokenizers and the sources take most of a second, and `list` needs none of them.
+if TYPE_CHECKING:
+    from trivium_models.recipes import Recipe
+
 _LOCK_WAIT_S = 600.0
 
 
@@ -69,16 +71,29 @@ class Store:
         self.catalog = catalog if catalog is not None else load_catalog()
         self._lock_wait_s = lock_wait_s
 
-    def installed(self) -> list[InstalledModel]:
-        """Every model of the store, by name; damaged ones too, with the reason."""
+    def installed(self, *, progress: Progress | None = None) -> list[InstalledModel]:
+        """Every model of the store, by name; damaged ones too, with the reason.
+
+        A folder whose name no program can print is left out, with a note.
+        """
         if not self.path.is_dir():
             return []
+        for name in unsettled(self.path):
+            self._settle_if_abandoned(name)
         folders = sorted(path for path in self.path.iterdir() if path.is_dir() and not path.name.startswith("."))
-        return [_read_installed(folder) for folder in folders]
+        for folder in folders:
+            if progress is not None and not folder.name.isprintable():
+                progress.note(f"skipping the folder {folder.name!a}: its name is not plain text")
+        return [_read_installed(folder) for folder in folders if folder.name.isprintable()]
 
     def find(self, name: str) -> InstalledModel | None:
         """The installed model of that name, or None. UsageError when the name cannot be a model's."""
-        folder = self.path / _valid_name(name)
+        if valid_name(name) in unsettled(self.path):
+            self._settle_if_abandoned(name)
+        return self._find(name)
+
+    def _find(self, name: str) -> InstalledModel | None:
+        folder = self.path / name
         return _read_installed(folder) if folder.is_dir() else None
 
     def pull(
@@ -97,13 +112,13 @@ class Store:
         download is kept for the next try.
         """
         told = progress if progress is not None else NoProgress()
-        recipe = self._recipe(spec, name)
+        recipe = read_spec(spec, name, self.catalog)
         with full_disk_named(self.path), self._locked(recipe.name, told):
-            present = self.find(recipe.name)
+            present = self._find(recipe.name)
             if present is not None and present.problem is None and not force:
                 return present
             self._install(recipe, told)
-        installed = self.find(recipe.name)
+            installed = self._find(recipe.name)
         assert installed is not None
         return installed
 
@@ -112,6 +127,8 @@ class Store:
 
         Raises UnknownModelError when no such model is installed; what is wrong with one that is stands in the result.
         """
+        from trivium_models.folder_check import check_folder
+
         model = self._require(name)
         if model.manifest is None:
             return Verification(name=name, num_files=0, size_bytes=0, problems=(model.problem or "unreadable",))
@@ -147,9 +164,7 @@ class Store:
         """Deletes an installed model. Raises UnknownModelError when there is none of that name."""
         model = self._require(name)
         with self._locked(name, progress if progress is not None else NoProgress()), self._staging(name) as staging:
-            if model.folder.is_symlink():
-                model.folder.unlink()
-            elif model.folder.is_dir():
+            if os.path.lexists(model.folder):
                 # First out of sight in one step, so that a kill in the middle leaves no half a model.
                 model.folder.rename(staging / "removed")
 
@@ -159,27 +174,11 @@ class Store:
             raise unknown_model(name, [one.name for one in self.installed()], "the store")
         return model
 
-    def _recipe(self, spec: str, name: str | None) -> Recipe:
-        if spec.startswith("hf:"):
-            hub = HubSource.parse(spec)
-            default = hub.folder or hub.repository
-            return HubRecipe(name=_name_for(name, default), hub=hub)
-        path = Path(spec).expanduser()
-        if spec.endswith(".gguf") or "/" in spec or os.sep in spec or spec in (".", ".."):
-            if not path.exists():
-                raise UsageError(
-                    f"{spec} does not exist (and is no name of the catalogue: {', '.join(self.catalog.names())})"
-                )
-            path = path.resolve()
-            if path.is_dir():
-                source = f"folder: {path.name}"
-                return FolderRecipe(name=_name_for(name, path.name), folder=path, root=path, source=source)
-            return GgufRecipe(name=_name_for(name, path.stem), path=path)
-        entry = self.catalog.get(spec)
-        return CatalogRecipe(name=_valid_name(name) if name else spec, entry=entry)
+    def _install(self, recipe: "Recipe", progress: Progress) -> None:
+        from trivium_models.folder_check import check_folder
+        from trivium_models.recipes import FolderRecipe, HubRecipe, Workspace, require_pinned
 
-    def _install(self, recipe: Recipe, progress: Progress) -> None:
-        target, downloads = self.path / recipe.name, self.path / ".downloads"
+        downloads = self.path / ".downloads"
         downloads.mkdir(parents=True, exist_ok=True)
         with self._staging(recipe.name) as staging:
             work = Workspace(model=staging / "model", scratch=staging / "scratch", downloads=downloads)
@@ -198,9 +197,14 @@ class Store:
                 files=files,
             )
             manifest.write(work.model)
-            if target.exists():
-                target.rename(staging / "replaced")
-            work.model.rename(target)
+            if isinstance(recipe, (FolderRecipe, HubRecipe)):
+                _probe(work.model, manifest, progress)
+            put_in_place(self.path, recipe.name, work.model, trash=staging / "replaced")
+
+    def _settle_if_abandoned(self, name: str) -> None:
+        """Ends a replacement that a kill cut off; one that is under way, or on a disk for reading only, is left."""
+        with contextlib.suppress(StoreBusyError, UsageError, OSError), self._locked(valid_name(name), NoProgress(), 0):
+            pass
 
     @contextmanager
     def _staging(self, name: str) -> Iterator[Path]:
@@ -214,11 +218,17 @@ class Store:
             shutil.rmtree(staging, ignore_errors=True)
 
     @contextmanager
-    def _locked(self, name: str, progress: Progress) -> Iterator[None]:
+    def _locked(self, name: str, progress: Progress, wait_s: float | None = None) -> Iterator[None]:
+        """Holds the model's lock, with nothing half replaced. wait_s: instead of the store's own."""
+        from filelock import FileLock, Timeout
+
+        limit_s = self._lock_wait_s if wait_s is None else wait_s
         locks = self.path / ".locks"
         try:
             locks.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:
+            if is_full_disk(error):
+                raise
             raise UsageError(f"{self.path} cannot be used as the model store: {error.strerror}") from error
         lock = FileLock(locks / f"{name}.lock")
         try:
@@ -226,12 +236,13 @@ class Store:
         except Timeout:
             progress.note(f"another process is changing {name}; waiting for it")
             try:
-                lock.acquire(timeout=self._lock_wait_s)
+                lock.acquire(timeout=limit_s)
             except Timeout as error:
-                raise StoreBusyError(
-                    f"another process has been changing {name} for {self._lock_wait_s:.0f} s"
-                ) from error
+                raise StoreBusyError(f"another process has been changing {name} for {limit_s:.0f} s") from error
         try:
+            if name in unsettled(self.path):
+                with self._staging(name) as staging:
+                    settle(self.path, name, trash=staging / "replaced")
             yield
         finally:
             lock.release()
@@ -239,19 +250,21 @@ class Store:
 
 def _read_installed(folder: Path) -> InstalledModel:
     try:
-        return InstalledModel(name=folder.name, folder=folder, manifest=Manifest.read(folder), problem=None)
+        manifest = Manifest.read(folder)
+        if manifest.card.name != folder.name:
+            raise InvalidModelError(
+                f"{MANIFEST_NAME} names it {manifest.card.name!r}, but the folder is {folder.name!r}"
+            )
+        return InstalledModel(name=folder.name, folder=folder, manifest=manifest, problem=None)
     except InvalidModelError as error:
         return InstalledModel(name=folder.name, folder=folder, manifest=None, problem=str(error))
 
 
-def _valid_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} cannot be a model name: use 1 to 64 of a-z, 0-9, '.', '_' and '-', "
-            "starting with a letter or digit"
-        )
-    return name
-
-
-def _name_for(chosen: str | None, default: str) -> str:
-    return _valid_name(chosen if chosen is not None else default.rsplit("/", 1)[-1].lower())
+def _probe(folder: Path, manifest: Manifest, progress: Progress) -> None:
+    if not can_probe():
+        progress.note("onnxruntime is not installed here, so the model is installed without being loaded once")
+        return
+    if not manifest.graphs:
+        return
+    progress.note("loading the model once in a process of its own")
+    probe_graphs([folder / graph for graph in manifest.graphs], weights_bytes=manifest.size_bytes)

@@ -1,6 +1,8 @@
 """Reads TOML with typed, located errors, and writes the small TOML files of the store."""
 
 import json
+import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +11,10 @@ from trivium_models.errors import InvalidModelError
 
 Scalar = str | int | float | bool
 Value = Scalar | Sequence[Scalar] | Mapping[str, Scalar]
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+# A card is a few kilobytes; a list of ten thousand files is two megabytes.
+_MAX_FILE_LEN = 16 << 20
 
 
 class TomlTable:
@@ -20,13 +26,24 @@ class TomlTable:
 
     @classmethod
     def load(cls, path: Path) -> "TomlTable":
-        """Reads a file; raises InvalidModelError when it is missing or not TOML."""
+        """Reads a file; raises InvalidModelError when it is missing, cannot be read, or is not TOML."""
         try:
+            if not path.exists():
+                raise InvalidModelError(f"{path} does not exist")
+            # A pipe would block, and a file without an end would fill the memory.
+            if not path.is_file() or path.stat().st_size > _MAX_FILE_LEN:
+                raise InvalidModelError(f"{path} is not a file of at most {_MAX_FILE_LEN >> 20} MiB")
             return cls(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
-        except FileNotFoundError as error:
-            raise InvalidModelError(f"{path} does not exist") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise InvalidModelError(f"{path} cannot be read: {error.strerror}") from error
+        except RecursionError as error:
+            raise InvalidModelError(f"{path} is not valid TOML: it is nested too deep") from error
+        except ValueError as error:
             raise InvalidModelError(f"{path} is not valid TOML: {error}") from error
+
+    def values(self) -> Mapping[str, object]:
+        """The table as it was read."""
+        return self._values
 
     def names(self) -> list[str]:
         """The keys of the table, in the file's order."""
@@ -51,10 +68,10 @@ class TomlTable:
         return value
 
     def number(self, key: str) -> int | float:
-        """A number."""
+        """A finite number."""
         value = self._values.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise self._wrong(key, "a number")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise self._wrong(key, "a finite number")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -92,10 +109,15 @@ def toml_value(value: Value) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{toml_key(key)} = {toml_value(item)}" for key, item in value.items()) + " }"
     return "[" + ", ".join(toml_value(item) for item in value) + "]"
 
 
-def toml_lines(values: Mapping[str, Value], *, quote_keys: bool = False) -> str:
-    """Key-value lines of one table. quote_keys is for keys that are not bare words, such as file paths."""
-    return "".join(f"{toml_value(key) if quote_keys else key} = {toml_value(value)}\n" for key, value in values.items())
+def toml_key(key: str) -> str:
+    """A key as TOML text, quoted unless it is a bare word."""
+    return key if _BARE_KEY.fullmatch(key) else toml_value(key)
+
+
+def toml_lines(values: Mapping[str, Value]) -> str:
+    """Key-value lines of one table."""
+    return "".join(f"{toml_key(key)} = {toml_value(value)}\n" for key, value in values.items())

@@ -31,7 +31,9 @@ def smollm2_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
         work = Workspace(model=tmp_path_factory.mktemp("model"), scratch=cache, downloads=cache)
-        CatalogRecipe(name=SMOLLM2, entry=entry).fetch_weights(work, NoProgress()).replace(kept)
+        recipe = CatalogRecipe(name=SMOLLM2, entry=entry)
+        recipe.fetch_weights(work, NoProgress()).replace(kept)
+        recipe.forget_archive(work)
     return kept
 
 

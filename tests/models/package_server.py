@@ -20,12 +20,16 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+Fault = Literal["loop", "nowhere", "close", "stall", "not-gzip"]
+
+
 @dataclass(kw_only=True)
 class PackageServer:
     """How the index behaves; tests change the fields while it runs.
 
     cut_after: bytes after which a transfer breaks off, for the first num_cuts transfers. asked: what was requested, as
-    (path, Range header, user and password).
+    (path, Range header, user and password). faults: what happens instead of the "page" or the "wheel": a status, a body
+    that claims to be the JSON page, or a Fault.
     """
 
     wheel: bytes
@@ -37,6 +41,7 @@ class PackageServer:
     bytes_per_s: int | None = None
     statuses: list[int] = field(default_factory=list)
     asked: list[tuple[str, str | None, str | None]] = field(default_factory=list)
+    faults: dict[Literal["page", "wheel"], "int | bytes | Fault"] = field(default_factory=dict)
     port: int = 0
 
     @property
@@ -125,12 +130,34 @@ class _Handler(BaseHTTPRequestHandler):
         header = self.headers.get("Authorization")
         login = base64.b64decode(header.split()[1]).decode() if header else None
         self.index.asked.append((self.path, self.headers.get("Range"), login))
-        if self.path == f"/simple/{PACKAGE}/":
+        page = self.path == f"/simple/{PACKAGE}/"
+        if fault := self.index.faults.get("page" if page else "wheel"):
+            self._fault(fault)
+        elif page:
             self._page()
         elif self.path == f"/files/{WHEEL}":
             self._wheel()
         else:
             self.send_error(404)
+
+    def _fault(self, fault: "int | bytes | Fault") -> None:
+        if isinstance(fault, int):
+            self.send_error(fault)
+            return
+        if fault in ("close", "stall"):
+            # A stall lasts longer than the tests' clients wait.
+            threading.Event().wait(2 if fault == "stall" else 0)
+            self.close_connection = True
+            return
+        body = fault if isinstance(fault, bytes) else b"{}"
+        self.send_response(302 if fault in ("loop", "nowhere") else 200)
+        self.send_header("Location", self.path if fault == "loop" else "http://[")
+        if fault == "not-gzip":
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Type", "application/vnd.pypi.simple.v1+json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def _page(self) -> None:
         digest = self.index.announced_sha256 or sha256(self.index.wheel)

@@ -1,12 +1,17 @@
 """The `trivium models` commands: output for people and programs, exit status, one-line errors."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from trivium_models.catalog import load_catalog
 from trivium_models.cli import models
+from trivium_models.manifest import Card, FileEntry, Limits, Manifest
 
 
 def run(store: Path, *arguments: str, answer: str | None = None) -> Result:
@@ -18,10 +23,8 @@ def test_commands_from_pull_to_rm(tmp_path: Path, exported: Path) -> None:
     pulled = run(store, "pull", str(exported), "--name", "mine", "--json")
     assert json.loads(pulled.stdout) == {"models": [{"name": "mine", "folder": str(store / "mine")}]}
     listed = json.loads(run(store, "list", "--json").stdout)
-    assert {row["name"]: row["state"] for row in listed["models"]} == {
-        "mine": "installed",
-        "smollm2-135m-instruct": "available",
-    }
+    states = {row["name"]: row["state"] for row in listed["models"]}
+    assert states == {"mine": "installed"} | dict.fromkeys(load_catalog().names(), "available")
     assert "mine" in run(store, "list").stdout
     shown = json.loads(run(store, "show", "mine", "--json").stdout)
     assert shown["limits"]["context_length"] == 128
@@ -42,7 +45,7 @@ def test_show_of_a_catalogue_model_tells_what_it_is_good_at(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["pull"], 2, "name a model; the catalogue has: smollm2-135m-instruct"),
+        (["pull"], 2, "name a model; the catalogue has: all-minilm-l6-v2, all-minilm-l6-v2-int8, "),
         (["pull", "smollm"], 2, "did you mean smollm2-135m-instruct"),
         (["pull", "a", "b", "--name", "c"], 2, "one model at a time"),
         (["pull", "hf:nobody"], 2, "hf:owner/name"),
@@ -58,6 +61,63 @@ def test_wrong_use_is_one_line_and_status_2(tmp_path: Path, arguments: list[str]
     assert result.exit_code == status
     assert words in result.stderr
     assert result.stderr.splitlines()[-1].startswith("Error: ")
+
+
+def write_hostile(store: Path) -> None:
+    """A model whose card holds terminal codes and rich's markup."""
+    folder = store / "mine"
+    folder.mkdir(parents=True)
+    card = Card(
+        name="mine",
+        version="1",
+        display_name="\x1b]0;owned\x07",
+        task="generate_text",
+        architecture="genai",
+        license="[/red]\x1b[2J",
+        upstream="the tests",
+        limits=Limits.for_context(128),
+    )
+    files = (FileEntry(path="model.onnx", sha256="0" * 64, size_bytes=1),)
+    Manifest(card=card, source="x", default_graph="model.onnx", exact_graph=None, files=files).write(folder)
+
+
+@pytest.mark.parametrize("command", ["list", "show"])
+def test_words_of_a_stranger_do_not_reach_the_terminal_raw(tmp_path: Path, command: str) -> None:
+    write_hostile(tmp_path / "store")
+    result = run(tmp_path / "store", command, *(["mine"] if command == "show" else []))
+    assert result.exit_code == 0
+    assert "[/red]\\x1b[2J" in result.stdout
+    assert not {"\x1b", "\x07"} & set(result.stdout)
+
+
+def test_folder_without_a_printable_name_is_noted_and_the_rest_is_listed(tmp_path: Path) -> None:
+    write_hostile(tmp_path / "store")
+    (tmp_path / "store" / os.fsdecode(b"caf\xe9")).mkdir()
+    result = run(tmp_path / "store", "list", "--json")
+    assert "mine" in {row["name"] for row in json.loads(result.stdout)["models"]}
+    assert "skipping the folder 'caf\\udce9'" in result.stderr
+
+
+def test_refusal_of_the_machine_is_one_line(tmp_path: Path) -> None:
+    result = run(tmp_path / ("x" * 300), "list")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert "File name too long" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_commands_that_fetch_nothing_import_nothing_slow(tmp_path: Path) -> None:
+    program = (
+        "import sys; from click.testing import CliRunner; from trivium_models.cli import models;"
+        "result = CliRunner().invoke(models, ['--store', sys.argv[1], *sys.argv[2:]]);"
+        "assert result.exit_code == 0, result;"
+        "slow = {'onnx', 'numpy', 'gguf', 'tokenizers', 'huggingface_hub', 'httpx', 'onnxruntime', 'rich', 'filelock'};"
+        "print(sorted(slow & set(sys.modules)))"
+    )
+    for arguments in (["--help"], ["pull", "--help"], ["list", "--json"], ["show", "smollm2-135m-instruct"]):
+        command = [sys.executable, "-c", program, str(tmp_path / "store"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout == "[]\n", arguments
 
 
 def test_failed_verification_has_status_1(tmp_path: Path, exported: Path) -> None:

@@ -124,7 +124,7 @@ def test_graphs_share_one_weights_file_and_a_tied_table_is_stored_once(tmp_path:
 
 def test_folder_is_complete_and_says_what_the_model_needs(tmp_path: Path) -> None:
     folder = export(tmp_path / "model", write_tiny_gguf(tmp_path / "tiny.gguf"))
-    assert check_folder(folder).decoder_graph == "model.onnx"
+    assert check_folder(folder).default_graph == "model.onnx"
     config = json.loads((folder / "genai_config.json").read_text())
     assert config["model"]["eos_token_id"] == [2, 0]
     assert (config["model"]["bos_token_id"], config["model"]["context_length"]) == (1, 128)

@@ -132,3 +132,13 @@ def test_file_that_is_no_graph_is_refused(tmp_path: Path, content: bytes) -> Non
     (tmp_path / "g.onnx").write_bytes(content)
     with pytest.raises(InvalidModelError, match="not a readable ONNX file"):
         check_graph(tmp_path / "g.onnx", tmp_path)
+
+
+def test_place_that_is_stated_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(bytes(FLOATS_16))
+    tensor = external("w")
+    tensor.external_data.insert(0, tensor.external_data[0].__class__(key="location", value="/etc/hostname"))
+    path = tmp_path / "model.onnx"
+    path.write_bytes(in_initializer(tensor).SerializeToString())
+    with pytest.raises(UnsafeModelError, match="states a key twice"):
+        check_graph(path, tmp_path)

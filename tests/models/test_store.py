@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import pytest
 
 from tests.models.tiny_llama import write_tiny_gguf
 from trivium_models.errors import (
-    DiskSpaceError,
     HashMismatchError,
     InvalidModelError,
     ModelError,
@@ -20,6 +20,7 @@ from trivium_models.errors import (
     UsageError,
 )
 from trivium_models.manifest import Manifest
+from trivium_models.progress import NoProgress
 from trivium_models.store import Store
 
 
@@ -124,6 +125,47 @@ def weights_outside(folder: Path) -> None:
     (folder / "model.onnx.data").symlink_to(folder.parent / "outside")
 
 
+def manifest_outside(folder: Path) -> None:
+    (folder / "model.toml").symlink_to("/etc/hostname")
+
+
+def pipe(folder: Path) -> None:
+    os.mkfifo(folder / "notes.txt")
+
+
+def folder_link(folder: Path) -> None:
+    (folder / "more").symlink_to("/etc")
+
+
+def link_to_itself(folder: Path) -> None:
+    (folder / "notes.txt").symlink_to("notes.txt")
+
+
+def two_cases(folder: Path) -> None:
+    (folder / "Notes.txt").write_text("1")
+    (folder / "notes.TXT").write_text("2")
+
+
+def no_utf8(folder: Path) -> None:
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("")
+
+
+def escape_code(folder: Path) -> None:
+    (folder / "\x1b[2J.txt").write_text("")
+
+
+def backslash(folder: Path) -> None:
+    (folder / "a\\b.txt").write_text("")
+
+
+def nested_config(folder: Path) -> None:
+    (folder / "genai_config.json").write_text('{"a": ' * 900 + "1" + "}" * 900)
+
+
+def endless_config(folder: Path) -> None:
+    (folder / "genai_config.json").write_text("[" * 200_000)
+
+
 def file_outside(folder: Path) -> None:
     (folder / "notes.txt").symlink_to("/etc/hostname")
 
@@ -145,6 +187,16 @@ def file_outside(folder: Path) -> None:
         (native_code, UnsafeModelError, "custom_ops_library"),
         (weights_outside, UnsafeModelError, "leads out of the model's folder"),
         (file_outside, UnsafeModelError, "notes.txt is a link"),
+        (manifest_outside, UnsafeModelError, "model.toml is a link"),
+        (pipe, InvalidModelError, "notes.txt is not a regular file"),
+        (folder_link, UnsafeModelError, "more is a link"),
+        (link_to_itself, InvalidModelError, "notes.txt does not exist"),
+        (two_cases, InvalidModelError, "some disks take for one file"),
+        (no_utf8, InvalidModelError, "not plain text"),
+        (escape_code, InvalidModelError, "not plain text"),
+        (backslash, InvalidModelError, "not plain text"),
+        (nested_config, InvalidModelError, "model.decoder is missing"),
+        (endless_config, InvalidModelError, "not valid JSON"),
     ],
 )
 def test_folder_that_is_no_model_is_refused(
@@ -182,7 +234,7 @@ def test_unknown_name_shows_near_matches(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["zebra", ""])
 def test_name_like_no_other_shows_what_there_is(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UnknownModelError, match="it has: smollm2-135m-instruct"):
+    with pytest.raises(UnknownModelError, match="it has: all-minilm-l6-v2, "):
         Store(tmp_path / "store").pull(name)
 
 
@@ -243,16 +295,74 @@ def test_store_that_is_a_file_is_refused(tmp_path: Path, exported: Path) -> None
         Store(tmp_path / "store").pull(str(exported))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system of a chosen size")
-def test_small_disk_is_full(tmp_path: Path, exported: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(small)], check=False)
-    if mounted.returncode != 0:
-        pytest.skip("this machine does not let root mount")
-    try:
-        with pytest.raises(DiskSpaceError, match="TRIVIUM_MODELS_DIR"):
-            Store(small / "store").pull(str(exported))
-        assert Store(small / "store").installed() == []
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+@pytest.mark.parametrize("room", [100, 20_000])
+def test_disk_that_fills_up_while_a_folder_is_copied_is_named(tmp_path: Path, exported: Path, room: int) -> None:
+    program = (
+        "import resource, sys; from pathlib import Path; from trivium_models.store import Store;"
+        "from trivium_models.errors import DiskSpaceError;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)\n"
+        "try: Store(Path(sys.argv[1])).pull(sys.argv[2])\n"
+        "except DiskSpaceError as error: print(error)"
+    )
+    arguments = [sys.executable, "-c", program, str(tmp_path / "store"), str(exported), str(room)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert "is full" in done.stdout
+    assert "TRIVIUM_MODELS_DIR" in done.stdout
+    assert Store(tmp_path / "store").installed() == []
+    assert not any((tmp_path / "store" / ".staging").iterdir())
+
+
+class Notes(NoProgress):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def test_folder_without_a_printable_name_is_skipped_with_a_note(tmp_path: Path, exported: Path) -> None:
+    store, notes = Store(tmp_path / "store"), Notes()
+    store.pull(str(exported), name="mine")
+    (store.path / os.fsdecode(b"caf\xe9")).mkdir()
+    (store.path / "bell\a").mkdir()
+    assert [model.name for model in store.installed(progress=notes)] == ["mine"]
+    assert notes.texts == [
+        "skipping the folder 'bell\\x07': its name is not plain text",
+        "skipping the folder 'caf\\udce9': its name is not plain text",
+    ]
+
+
+def test_model_under_another_folder_name_is_damaged(tmp_path: Path, exported: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.pull(str(exported), name="mine").folder.rename(store.path / "yours")
+    (damaged,) = store.installed()
+    assert damaged.problem == "model.toml names it 'mine', but the folder is 'yours'"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("zebra", "smollm2-135m-instruct. Other models: hf:OWNER/REPO, ./FOLDER or ./FILE.gguf"),
+        ("smolm2", "did you mean smollm2-135m-instruct? Other models: hf:OWNER/REPO"),
+        ("acme/tiny", "acme/tiny does not exist. If it is a Hugging Face repository, write hf:acme/tiny"),
+        ("./nowhere.gguf", "does not exist. Other models: hf:OWNER/REPO"),
+        ("here", "For the folder of that name here, write ./here"),
+        ("~nobody-of-that-name/x", "cannot be used"),
+        ("/dev/null", "neither a folder nor a regular file"),
+        ("./" + "x" * 300, "cannot be used"),
+        ("./a\0b", "cannot be used"),
+        ("./loop", "cannot be used"),
+    ],
+)
+def test_spec_that_names_nothing_says_what_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UsageError) as caught:
+        Store(tmp_path / "store").pull(spec)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

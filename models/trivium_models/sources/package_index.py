@@ -13,6 +13,8 @@ from trivium_models.errors import HashMismatchError, NetworkError, SourceError
 from trivium_models.sources.pip_settings import PipSettings
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+# The largest pages of real projects have a few megabytes.
+_MAX_PAGE_LEN = 64 << 20
 _TIMEOUT = httpx.Timeout(30.0, connect=15.0)
 
 
@@ -37,7 +39,14 @@ def open_client(settings: PipSettings) -> httpx.Client:
         except (OSError, ssl.SSLError) as error:
             raise NetworkError(f"certificates {settings.certificates} cannot be read: {error}") from error
     auth = _HostAuth(settings) if settings.credentials else None
-    return httpx.Client(verify=verify, proxy=settings.proxy, auth=auth, timeout=_TIMEOUT, follow_redirects=True)
+    try:
+        return httpx.Client(verify=verify, proxy=settings.proxy, auth=auth, timeout=_TIMEOUT, follow_redirects=True)
+    except (ValueError, TypeError, ImportError, OSError, httpx.InvalidURL) as error:
+        # `from None`: the cause may repeat the proxy's address with its password.
+        raise NetworkError(
+            f"the proxy or certificate settings cannot be used ({type(error).__name__}); "
+            "check PIP_PROXY, HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
+        ) from None
 
 
 def find_file(client: httpx.Client, settings: PipSettings, source: PackageSource) -> FileLink:
@@ -46,12 +55,11 @@ def find_file(client: httpx.Client, settings: PipSettings, source: PackageSource
     Raises NetworkError when the index cannot be reached, SourceError when it has no such file, and HashMismatchError
     when it announces other bytes than the catalogue pins.
     """
+    if not settings.uses_index:
+        raise SourceError(f"pip is set to use no index, and no folder of PIP_FIND_LINKS has {source.file}")
     project = re.sub(r"[-_.]+", "-", source.package).lower()
     page = settings.index_url.copy_with(path=settings.index_url.path.rstrip("/") + f"/{project}/")
-    try:
-        answer = client.get(page, headers={"Accept": _ACCEPT})
-    except httpx.HTTPError as error:
-        raise unreachable(page, error) from error
+    answer = _get_page(client, page)
     if answer.status_code == httpx.codes.NOT_FOUND:
         raise SourceError(f"the package index at {page.host} has no package {source.package}")
     if answer.status_code != httpx.codes.OK:
@@ -60,14 +68,31 @@ def find_file(client: httpx.Client, settings: PipSettings, source: PackageSource
     link = links.get(source.file)
     if link is None:
         raise SourceError(f"the package index at {page.host} has {source.package}, but not the file {source.file}")
-    if link.sha256 is not None and link.sha256 != source.sha256:
+    if link.sha256 is not None and link.sha256.lower() != source.sha256:
         raise HashMismatchError(
             f"the package index announces other bytes for {source.file} than the catalogue pins; not fetched"
         )
     return link
 
 
-def unreachable(url: httpx.URL, error: httpx.HTTPError) -> NetworkError:
+def _get_page(client: httpx.Client, page: httpx.URL) -> httpx.Response:
+    """The answer with its whole body, whatever its status."""
+    try:
+        with client.stream("GET", page, headers={"Accept": _ACCEPT}) as answer:
+            body = bytearray()
+            for piece in answer.iter_bytes():
+                body += piece
+                if len(body) > _MAX_PAGE_LEN:
+                    raise SourceError(
+                        f"the package index at {page.host} sends a page of more than {_MAX_PAGE_LEN >> 20} MiB"
+                    )
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise unreachable(page, error) from error
+    kept = {"Content-Type": answer.headers.get("content-type", "")}
+    return httpx.Response(answer.status_code, headers=kept, content=bytes(body), request=answer.request)
+
+
+def unreachable(url: httpx.URL, error: httpx.HTTPError | httpx.InvalidURL) -> NetworkError:
     """The error for a host that does not answer, with what to try; without the address, which may hold a password."""
     reason = str(error) or type(error).__name__
     return NetworkError(
@@ -95,7 +120,10 @@ def _links_of(answer: httpx.Response) -> dict[str, FileLink]:
     if "json" in answer.headers.get("content-type", ""):
         return _json_links(answer)
     parser = _AnchorParser(answer.url)
-    parser.feed(answer.text)
+    try:
+        parser.feed(answer.text)
+    except (ValueError, AssertionError, httpx.InvalidURL) as error:
+        raise SourceError(f"the package index at {answer.url.host} answered with HTML that is not PEP 503") from error
     return parser.links
 
 
@@ -107,7 +135,7 @@ def _json_links(answer: httpx.Response) -> dict[str, FileLink]:
             item["filename"]: FileLink(url=answer.url.join(item["url"]), sha256=item.get("hashes", {}).get("sha256"))
             for item in files
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, httpx.InvalidURL) as error:
         raise SourceError(f"the package index at {answer.url.host} answered with JSON that is not PEP 691") from error
 
 

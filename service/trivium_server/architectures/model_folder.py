@@ -7,16 +7,18 @@
     architecture = "genai"
     license = "Apache-2.0"
     language_codes = ["en"]
-    digest = "sha256:<of the list of files>"
+    digest = "sha256:<of the list of files and the settings>"
 
     [files]
     "model.onnx" = { sha256 = "<hexadecimal>", size_bytes = 123 }
 
-`trivium models pull` writes it; keys that are not shown here are for people and for that command. The digest is the
-SHA-256 of the sorted lines "<sha256> <size> <path>", each with a line feed.
+`trivium models pull` writes it. The digest is the SHA-256 of the sorted lines "<sha256> <size> <path>", each with a
+line feed, and of one line of JSON with every other key that is not for people, such as limits and defaults. A digest
+of the first lines alone is that of a model which an earlier release pulled.
 """
 
 import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -28,6 +30,22 @@ from trivium_server.architectures.capabilities import Capability, ModelCard
 DESCRIPTION_FILE = "model.toml"
 _CHUNK_BYTES = 4 * 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NO_SETTINGS = frozenset(
+    {
+        "name",
+        "version",
+        "display_name",
+        "license",
+        "upstream",
+        "source",
+        "description",
+        "good_at",
+        "bad_at",
+        "language_codes",
+        "digest",
+        "files",
+    }
+)
 
 
 class ModelFolderError(Exception):
@@ -111,9 +129,19 @@ def read_folder(path: Path) -> ModelFolder:
     return ModelFolder(path=path, card=card, problem=problem)
 
 
-def digest_of(files: Mapping[str, ListedFile]) -> str:
-    """Returns the digest of a model, as `sha256:` and 64 hexadecimal digits, from its list of files."""
+def digest_of(files: Mapping[str, ListedFile], description: Mapping[str, object] | None = None) -> str:
+    """Returns the digest of a model, as `sha256:` and 64 hexadecimal digits.
+
+    Covers the list of files, and the settings of the description where one is given.
+    """
     lines = sorted(f"{file.sha256} {file.size_bytes} {name}\n" for name, file in files.items())
+    settings = {
+        key: value
+        for key, value in (description or {}).items()
+        if key not in _NO_SETTINGS and value not in ({}, [], "")
+    }
+    if settings:
+        lines.append(json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str) + "\n")
     return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -122,8 +150,8 @@ def _card(folder_name: str, description: Mapping[str, object], files: Mapping[st
     if name != folder_name:
         raise ModelFolderError(f"name is {name!r}, but the folder is {folder_name!r}")
     digest = _text(description, "digest")
-    if digest != digest_of(files):
-        raise ModelFolderError("digest does not match the list of files")
+    if digest not in {digest_of(files, description), digest_of(files)}:
+        raise ModelFolderError("digest does not match the files and settings listed; pull the model again")
     return ModelCard(
         name=name,
         version=_text(description, "version"),
