@@ -31,6 +31,7 @@ __all__ = [
     "QueueFull",
     "QueueTimeout",
     "ServerDraining",
+    "StreamProtocolViolation",
     "UnsupportedFeature",
 ]
 
@@ -47,6 +48,7 @@ class ErrorReason(StrEnum):
     MODEL_FAILED = "MODEL_FAILED"
     QUEUE_FULL = "QUEUE_FULL"
     QUEUE_TIMEOUT = "QUEUE_TIMEOUT"
+    STREAM_PROTOCOL_VIOLATION = "STREAM_PROTOCOL_VIOLATION"
     SERVER_DRAINING = "SERVER_DRAINING"
     INTERNAL = "INTERNAL"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
@@ -108,7 +110,14 @@ class QueueFull(ResourceExhaustedError):
 
 
 class QueueTimeout(DeadlineExceededError):
-    """The call waited in the queue until its deadline could no longer be met; nothing was generated."""
+    """The call waited in the queue until its deadline could no longer be met; nothing was computed."""
+
+
+class StreamProtocolViolation(InvalidArgumentError):
+    """A message of the caller came out of turn on a stream: the first one is no setup, or a later one is.
+
+    Metadata has `field`, the part of the message that is out of turn or missing.
+    """
 
 
 class ServerDraining(UnavailableError):
@@ -152,6 +161,7 @@ ERROR_BY_REASON: dict[str, type[TriviumError]] = {
     "MODEL_FAILED": ModelFailed,
     "QUEUE_FULL": QueueFull,
     "QUEUE_TIMEOUT": QueueTimeout,
+    "STREAM_PROTOCOL_VIOLATION": StreamProtocolViolation,
     "SERVER_DRAINING": ServerDraining,
     "INTERNAL": Internal,
     "DEADLINE_EXCEEDED": DeadlineExceeded,

@@ -9,6 +9,7 @@
     │   ├── ServerUnavailable                   nothing was reached (also an UnavailableError)
     │   ├── ConnectionLost                      the connection broke inside an answer
     │   └── TruncatedStream                     a stream ended without its terminal event
+    ├── ItemsFailed                             some items of a call failed, the others did not
     └── DeadlineExceededError
         └── StreamIdleTimeout                   a stream said nothing for its idle limit
 
@@ -55,8 +56,10 @@ from trivium._error_types import (
     QueueFull,
     QueueTimeout,
     ServerDraining,
+    StreamProtocolViolation,
     UnsupportedFeature,
 )
+from trivium._failed_items import ItemsFailed
 
 __all__ = [
     "AbortedError",
@@ -76,6 +79,7 @@ __all__ = [
     "InternalError",
     "InvalidArgumentError",
     "InvalidArgumentField",
+    "ItemsFailed",
     "MethodNotFound",
     "ModelFailed",
     "ModelNotChosen",
@@ -90,6 +94,7 @@ __all__ = [
     "ServerDraining",
     "ServerUnavailable",
     "StreamIdleTimeout",
+    "StreamProtocolViolation",
     "TransportError",
     "TriviumError",
     "TruncatedStream",

@@ -29,6 +29,10 @@ class _WarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarningCo
     DESCRIPTOR: _descriptor.EnumDescriptor
     WARNING_CODE_UNSPECIFIED: _WarningCode.ValueType  # 0
     """No kind is given, or one that this client does not know."""
+    WARNING_CODE_INPUT_TRUNCATED: _WarningCode.ValueType  # 1
+    """Input was longer than the model allows and was cut, as the truncation policy of the request says. The results of
+    the items concerned say so too.
+    """
     WARNING_CODE_PARAMETER_IGNORED: _WarningCode.ValueType  # 2
     """The model does not honour a parameter of the request, which was ignored."""
 
@@ -37,9 +41,109 @@ class WarningCode(_WarningCode, metaclass=_WarningCodeEnumTypeWrapper):
 
 WARNING_CODE_UNSPECIFIED: WarningCode.ValueType  # 0
 """No kind is given, or one that this client does not know."""
+WARNING_CODE_INPUT_TRUNCATED: WarningCode.ValueType  # 1
+"""Input was longer than the model allows and was cut, as the truncation policy of the request says. The results of
+the items concerned say so too.
+"""
 WARNING_CODE_PARAMETER_IGNORED: WarningCode.ValueType  # 2
 """The model does not honour a parameter of the request, which was ignored."""
 Global___WarningCode: _TypeAlias = WarningCode  # noqa: Y015
+
+class _TruncationPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TruncationPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TruncationPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRUNCATION_POLICY_UNSPECIFIED: _TruncationPolicy.ValueType  # 0
+    """TRUNCATION_POLICY_ERROR."""
+    TRUNCATION_POLICY_ERROR: _TruncationPolicy.ValueType  # 1
+    """Fails with INPUT_TOO_LONG, which says how many tokens there are and how many are allowed."""
+    TRUNCATION_POLICY_KEEP_START: _TruncationPolicy.ValueType  # 2
+    """Keeps as many tokens from the beginning of the text as fit."""
+    TRUNCATION_POLICY_KEEP_END: _TruncationPolicy.ValueType  # 3
+    """Keeps as many tokens from the end of the text as fit."""
+
+class TruncationPolicy(_TruncationPolicy, metaclass=_TruncationPolicyEnumTypeWrapper):
+    """What to do with a text of more tokens than the model allows, see ModelLimits.max_input_tokens. The model's special
+    tokens and the prompt before the text count too, and are never cut.
+    """
+
+TRUNCATION_POLICY_UNSPECIFIED: TruncationPolicy.ValueType  # 0
+"""TRUNCATION_POLICY_ERROR."""
+TRUNCATION_POLICY_ERROR: TruncationPolicy.ValueType  # 1
+"""Fails with INPUT_TOO_LONG, which says how many tokens there are and how many are allowed."""
+TRUNCATION_POLICY_KEEP_START: TruncationPolicy.ValueType  # 2
+"""Keeps as many tokens from the beginning of the text as fit."""
+TRUNCATION_POLICY_KEEP_END: TruncationPolicy.ValueType  # 3
+"""Keeps as many tokens from the end of the text as fit."""
+Global___TruncationPolicy: _TypeAlias = TruncationPolicy  # noqa: Y015
+
+class _ScoreScale:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScoreScaleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScoreScale.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCORE_SCALE_UNSPECIFIED: _ScoreScale.ValueType  # 0
+    """Not known to this client; in a request, none is chosen."""
+    SCORE_SCALE_PROBABILITY: _ScoreScale.ValueType  # 1
+    """0 to 1: the logistic function or the softmax of the model's output. Not calibrated: 0.9 need not be right nine
+    times in ten.
+    """
+    SCORE_SCALE_LOGIT: _ScoreScale.ValueType  # 2
+    """The model's output as it is, of any size and sign."""
+    SCORE_SCALE_COSINE: _ScoreScale.ValueType  # 3
+    """-1 to 1: the cosine of the angle between two embeddings. How close good matches come to 1 differs from model to
+    model.
+    """
+
+class ScoreScale(_ScoreScale, metaclass=_ScoreScaleEnumTypeWrapper):
+    """What a score means. Higher is better on every scale. Values may be added: treat an unknown one as
+    SCORE_SCALE_UNSPECIFIED, whose scores can be ordered and nothing else.
+    """
+
+SCORE_SCALE_UNSPECIFIED: ScoreScale.ValueType  # 0
+"""Not known to this client; in a request, none is chosen."""
+SCORE_SCALE_PROBABILITY: ScoreScale.ValueType  # 1
+"""0 to 1: the logistic function or the softmax of the model's output. Not calibrated: 0.9 need not be right nine
+times in ten.
+"""
+SCORE_SCALE_LOGIT: ScoreScale.ValueType  # 2
+"""The model's output as it is, of any size and sign."""
+SCORE_SCALE_COSINE: ScoreScale.ValueType  # 3
+"""-1 to 1: the cosine of the angle between two embeddings. How close good matches come to 1 differs from model to
+model.
+"""
+Global___ScoreScale: _TypeAlias = ScoreScale  # noqa: Y015
+
+class _OffsetUnit:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OffsetUnitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OffsetUnit.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OFFSET_UNIT_UNSPECIFIED: _OffsetUnit.ValueType  # 0
+    """OFFSET_UNIT_UNICODE_CODE_POINT."""
+    OFFSET_UNIT_UNICODE_CODE_POINT: _OffsetUnit.ValueType  # 1
+    """Unicode code points, as Python's strings count."""
+    OFFSET_UNIT_UTF8_BYTE: _OffsetUnit.ValueType  # 2
+    """Bytes of the text in UTF-8, as Go, Rust and C++ count."""
+    OFFSET_UNIT_UTF16_CODE_UNIT: _OffsetUnit.ValueType  # 3
+    """UTF-16 code units, as JavaScript, Java and C# count."""
+
+class OffsetUnit(_OffsetUnit, metaclass=_OffsetUnitEnumTypeWrapper):
+    """What offsets into a text count."""
+
+OFFSET_UNIT_UNSPECIFIED: OffsetUnit.ValueType  # 0
+"""OFFSET_UNIT_UNICODE_CODE_POINT."""
+OFFSET_UNIT_UNICODE_CODE_POINT: OffsetUnit.ValueType  # 1
+"""Unicode code points, as Python's strings count."""
+OFFSET_UNIT_UTF8_BYTE: OffsetUnit.ValueType  # 2
+"""Bytes of the text in UTF-8, as Go, Rust and C++ count."""
+OFFSET_UNIT_UTF16_CODE_UNIT: OffsetUnit.ValueType  # 3
+"""UTF-16 code units, as JavaScript, Java and C# count."""
+Global___OffsetUnit: _TypeAlias = OffsetUnit  # noqa: Y015
 
 @_typing.final
 class CallInfo(_message.Message):
@@ -148,7 +252,7 @@ class Timing(_message.Message):
 
     @_builtins.property
     def preprocess_duration(self) -> _duration_pb2.Duration:
-        """Turning the input into tensors: chat template and tokenization for text."""
+        """Turning the input into tensors: chat template or prompt, and tokenization, for text."""
 
     @_builtins.property
     def inference_duration(self) -> _duration_pb2.Duration:
@@ -252,7 +356,7 @@ class TokenUsage(_message.Message):
     INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
-    """Tokens of the prompt, chat template included."""
+    """Tokens that the model read, chat template, prompt and special tokens included. Items that failed are not counted."""
     output_tokens: _builtins.int
     """Tokens generated over all candidates, the end-of-turn token not included."""
     def __init__(
@@ -298,3 +402,59 @@ class Heartbeat(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position) -> _WhichOneofReturnType__queue_position | None: ...
 
 Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015
+
+@_typing.final
+class TextSpan(_message.Message):
+    """A part of a text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_OFFSET_FIELD_NUMBER: _builtins.int
+    END_OFFSET_FIELD_NUMBER: _builtins.int
+    start_offset: _builtins.int
+    """Where it begins, from 0."""
+    end_offset: _builtins.int
+    """Where it ends: the offset of what follows it. Never splits a character."""
+    def __init__(
+        self,
+        *,
+        start_offset: _builtins.int = ...,
+        end_offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_offset", b"end_offset", "start_offset", b"start_offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextSpan: _TypeAlias = TextSpan  # noqa: Y015
+
+@_typing.final
+class LabelScore(_message.Message):
+    """A label and how well it fits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    CLASS_INDEX_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """The label."""
+    score: _builtins.float
+    """How well it fits, on the scale that the response states."""
+    class_index: _builtins.int
+    """Its place among the labels that were chosen from, from 0: those of the request, or else Model.labels."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        score: _builtins.float = ...,
+        class_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_index", b"class_index", "label", b"label", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelScore: _TypeAlias = LabelScore  # noqa: Y015

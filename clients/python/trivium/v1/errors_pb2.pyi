@@ -57,7 +57,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     given delay.
     """
     ERROR_REASON_QUEUE_TIMEOUT: _ErrorReason.ValueType  # 11
-    """DEADLINE_EXCEEDED. The call waited in the queue until its deadline could no longer be met; nothing was generated."""
+    """DEADLINE_EXCEEDED. The call waited in the queue until its deadline could no longer be met; nothing was computed."""
+    ERROR_REASON_STREAM_PROTOCOL_VIOLATION: _ErrorReason.ValueType  # 19
+    """INVALID_ARGUMENT. A message of the caller came out of turn on a stream: the first one is no setup, or a later one
+    is. Metadata has `field`, the part of the message that is out of turn or missing.
+    """
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 21
     """UNAVAILABLE with `google.rpc.RetryInfo`. The server finishes its running calls and takes no new ones. Send the call
     again; another replica, or the restarted server, answers it.
@@ -120,7 +124,11 @@ ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 10
 given delay.
 """
 ERROR_REASON_QUEUE_TIMEOUT: ErrorReason.ValueType  # 11
-"""DEADLINE_EXCEEDED. The call waited in the queue until its deadline could no longer be met; nothing was generated."""
+"""DEADLINE_EXCEEDED. The call waited in the queue until its deadline could no longer be met; nothing was computed."""
+ERROR_REASON_STREAM_PROTOCOL_VIOLATION: ErrorReason.ValueType  # 19
+"""INVALID_ARGUMENT. A message of the caller came out of turn on a stream: the first one is no setup, or a later one
+is. Metadata has `field`, the part of the message that is out of turn or missing.
+"""
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 21
 """UNAVAILABLE with `google.rpc.RetryInfo`. The server finishes its running calls and takes no new ones. Send the call
 again; another replica, or the restarted server, answers it.

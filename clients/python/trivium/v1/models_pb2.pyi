@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from trivium.v1 import embedding_pb2 as _embedding_pb2
 from trivium.v1 import generation_pb2 as _generation_pb2
 import builtins as _builtins
 import sys
@@ -72,6 +73,16 @@ class _CapabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Capability
     """Not known to this client."""
     CAPABILITY_GENERATE_TEXT: _Capability.ValueType  # 1
     """Answers TextGenerationService."""
+    CAPABILITY_EMBED_TEXT: _Capability.ValueType  # 5
+    """Answers EmbeddingService.Embed, StreamEmbed and CompareTexts."""
+    CAPABILITY_RERANK: _Capability.ValueType  # 7
+    """Answers EmbeddingService.Rerank."""
+    CAPABILITY_CLASSIFY_TEXT: _Capability.ValueType  # 8
+    """Answers TextAnalysisService.ClassifyText."""
+    CAPABILITY_EXTRACT_ENTITIES: _Capability.ValueType  # 9
+    """Answers TextAnalysisService.ExtractEntities."""
+    CAPABILITY_DETECT_LANGUAGE: _Capability.ValueType  # 17
+    """Answers TextAnalysisService.DetectLanguage."""
 
 class Capability(_Capability, metaclass=_CapabilityEnumTypeWrapper):
     """What a model can do. Values may be added: skip one that this client does not know."""
@@ -80,6 +91,16 @@ CAPABILITY_UNSPECIFIED: Capability.ValueType  # 0
 """Not known to this client."""
 CAPABILITY_GENERATE_TEXT: Capability.ValueType  # 1
 """Answers TextGenerationService."""
+CAPABILITY_EMBED_TEXT: Capability.ValueType  # 5
+"""Answers EmbeddingService.Embed, StreamEmbed and CompareTexts."""
+CAPABILITY_RERANK: Capability.ValueType  # 7
+"""Answers EmbeddingService.Rerank."""
+CAPABILITY_CLASSIFY_TEXT: Capability.ValueType  # 8
+"""Answers TextAnalysisService.ClassifyText."""
+CAPABILITY_EXTRACT_ENTITIES: Capability.ValueType  # 9
+"""Answers TextAnalysisService.ExtractEntities."""
+CAPABILITY_DETECT_LANGUAGE: Capability.ValueType  # 17
+"""Answers TextAnalysisService.DetectLanguage."""
 Global___Capability: _TypeAlias = Capability  # noqa: Y015
 
 @_typing.final
@@ -271,10 +292,13 @@ class Model(_message.Message):
     CAPABILITIES_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     LICENSE_FIELD_NUMBER: _builtins.int
     READY_TIME_FIELD_NUMBER: _builtins.int
     SUPPORTED_PARAMETERS_FIELD_NUMBER: _builtins.int
     DEFAULT_SAMPLING_FIELD_NUMBER: _builtins.int
+    EMBEDDING_FIELD_NUMBER: _builtins.int
+    SIMILARITY_CAPABILITIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name by which calls address it."""
     version: _builtins.str
@@ -301,7 +325,13 @@ class Model(_message.Message):
 
     @_builtins.property
     def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The languages it was made for, as BCP-47 codes."""
+        """The languages it was made for, or that it detects, as BCP-47 codes."""
+
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The labels that it was trained with, by class index, for a model that classifies texts or extracts entities. Empty
+        for one that takes any labels.
+        """
 
     @_builtins.property
     def ready_time(self) -> _timestamp_pb2.Timestamp:
@@ -315,6 +345,14 @@ class Model(_message.Message):
     def default_sampling(self) -> _generation_pb2.SamplingParameters:
         """The values that absent fields of SamplingParameters take, for a model that generates text."""
 
+    @_builtins.property
+    def embedding(self) -> Global___EmbeddingInfo:
+        """What its vectors are like, for a model that embeds texts."""
+
+    @_builtins.property
+    def similarity_capabilities(self) -> _containers.RepeatedScalarFieldContainer[Global___Capability.ValueType]:
+        """Those of `capabilities` for which it was not trained and which it answers by comparing embeddings."""
+
     def __init__(
         self,
         *,
@@ -327,18 +365,101 @@ class Model(_message.Message):
         capabilities: _abc.Iterable[Global___Capability.ValueType] | None = ...,
         limits: Global___ModelLimits | None = ...,
         language_codes: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
         license: _builtins.str = ...,
         ready_time: _timestamp_pb2.Timestamp | None = ...,
         supported_parameters: _abc.Iterable[_builtins.str] | None = ...,
         default_sampling: _generation_pb2.SamplingParameters | None = ...,
+        embedding: Global___EmbeddingInfo | None = ...,
+        similarity_capabilities: _abc.Iterable[Global___Capability.ValueType] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "last_error", b"last_error", "limits", b"limits", "ready_time", b"ready_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "embedding", b"embedding", "last_error", b"last_error", "limits", b"limits", "ready_time", b"ready_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "default_sampling", b"default_sampling", "digest", b"digest", "display_name", b"display_name", "language_codes", b"language_codes", "last_error", b"last_error", "license", b"license", "limits", b"limits", "name", b"name", "ready_time", b"ready_time", "state", b"state", "supported_parameters", b"supported_parameters", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "default_sampling", b"default_sampling", "digest", b"digest", "display_name", b"display_name", "embedding", b"embedding", "labels", b"labels", "language_codes", b"language_codes", "last_error", b"last_error", "license", b"license", "limits", b"limits", "name", b"name", "ready_time", b"ready_time", "similarity_capabilities", b"similarity_capabilities", "state", b"state", "supported_parameters", b"supported_parameters", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class EmbeddingInfo(_message.Message):
+    """What the vectors of a model are like."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    SUPPORTED_DIMENSIONS_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    PROMPTS_FIELD_NUMBER: _builtins.int
+    dimensions: _builtins.int
+    """How many components a vector has, unless the request asks for fewer. The size of the vocabulary for a model that
+    gives only EMBEDDING_KIND_SPARSE.
+    """
+    @_builtins.property
+    def supported_dimensions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The numbers of components that a request may ask for, largest first, `dimensions` included. Others would give
+        vectors that the model was not trained for.
+        """
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_embedding_pb2.EmbeddingKind.ValueType]:
+        """The kinds of vectors that it gives, the default one first."""
+
+    @_builtins.property
+    def prompts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbeddingPrompt]:
+        """The prompts that it was trained with. Empty for a model that embeds all texts alike."""
+
+    def __init__(
+        self,
+        *,
+        dimensions: _builtins.int = ...,
+        supported_dimensions: _abc.Iterable[_builtins.int] | None = ...,
+        kinds: _abc.Iterable[_embedding_pb2.EmbeddingKind.ValueType] | None = ...,
+        prompts: _abc.Iterable[Global___EmbeddingPrompt] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "kinds", b"kinds", "prompts", b"prompts", "supported_dimensions", b"supported_dimensions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmbeddingInfo: _TypeAlias = EmbeddingInfo  # noqa: Y015
+
+@_typing.final
+class EmbeddingPrompt(_message.Message):
+    """A text that a model wants before what it embeds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    PURPOSES_FIELD_NUMBER: _builtins.int
+    IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name by which EmbedConfig.prompt_name chooses it."""
+    text: _builtins.str
+    """What is put before the text, with its final space where it has one. May be empty."""
+    is_default: _builtins.bool
+    """Whether it applies where the request chooses none, or a purpose without a prompt."""
+    @_builtins.property
+    def purposes(self) -> _containers.RepeatedScalarFieldContainer[_embedding_pb2.EmbedPurpose.ValueType]:
+        """The purposes that choose it."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        text: _builtins.str = ...,
+        purposes: _abc.Iterable[_embedding_pb2.EmbedPurpose.ValueType] | None = ...,
+        is_default: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_default", b"is_default", "name", b"name", "purposes", b"purposes", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmbeddingPrompt: _TypeAlias = EmbeddingPrompt  # noqa: Y015
 
 @_typing.final
 class ModelLimits(_message.Message):
@@ -351,7 +472,9 @@ class ModelLimits(_message.Message):
     MAX_REQUEST_BYTES_FIELD_NUMBER: _builtins.int
     MAX_CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
     max_input_tokens: _builtins.int
-    """Tokens of a prompt, chat template included."""
+    """Tokens of a prompt, chat template included; for a model that does not generate, of one text, its prompt and special
+    tokens included, or of query and document together where it reads both.
+    """
     max_output_tokens: _builtins.int
     """Tokens of one candidate."""
     max_request_bytes: _builtins.int
