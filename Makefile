@@ -3,7 +3,9 @@
 SHELL := /bin/bash -eu -o pipefail
 PYTHON ?= python3.11
 BIN := .venv/bin
-MODEL := smollm2-135m-instruct
+MODELS := smollm2-135m-instruct all-minilm-l6-v2 langid-140
+# What only tests and benchmarks need.
+MORE_MODELS := all-minilm-l6-v2-int8
 GRPCURL_VERSION := v1.9.3
 # Tools come from .venv and .tools, and nothing from the machine's own Python leaks in.
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/bin:$(PATH)
@@ -34,20 +36,24 @@ $(INSTALLED): requirements/dev.txt $(PROJECTS)
 setup: $(INSTALLED) ## Install server, client, tools and the trivium command into .venv
 
 .PHONY: model
-model: $(INSTALLED) ## Fetch and export the default model
-	@trivium models pull $(MODEL)
+model: $(INSTALLED) ## Fetch and export the default models
+	@for model in $(MODELS); do trivium models pull $$model; done
+
+.PHONY: more-models
+more-models: model
+	@for model in $(MORE_MODELS); do trivium models pull $$model; done
 
 .PHONY: demo
-demo: model ## Start a server, ask a real language model, watch it answer
-	@python examples/demo.py --model $(MODEL)
+demo: model ## Start a server, watch a language model answer, embed, rank and compare sentences
+	@python examples/demo.py
 
 .PHONY: test
-test: model .tools/bin/grpcurl ## Run all tests
+test: more-models .tools/bin/grpcurl ## Run all tests
 	@python -m pytest
 
 .PHONY: serve
-serve: model ## Serve the default model on 127.0.0.1:50051
-	@trivium serve
+serve: model ## Serve the default models on 127.0.0.1:50051
+	@trivium serve $(addprefix --model ,$(MODELS))
 
 .PHONY: check
 check: $(INSTALLED) ## Check format, lint, types, layers, the contract, and that generated code is current
@@ -62,11 +68,11 @@ generate: $(INSTALLED) ## Generate stubs, exceptions and the error catalogue fro
 	@tools/generate.sh
 
 .PHONY: bench
-bench: model ## Measure against the bare loop, llama.cpp and onnxruntime-genai, side by side
+bench: more-models ## Measure against the bare loop, llama.cpp and onnxruntime-genai, side by side
 	@benchmarks/run.sh
 
 .PHONY: trials
-trials: model ## Run the long reliability trials
+trials: more-models ## Run the long reliability trials
 	@python -m pytest trials -p no:cacheprovider
 
 .PHONY: lock

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Resolves the dependencies of the three distributions and the tools, and writes them with hashes and no addresses.
+# Versions that are locked stay where they fit; UPGRADE=1 takes the newest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 index=$(python -m pip config get global.index-url 2>/dev/null || true)
 index=${PIP_INDEX_URL:-$index}
 uvx=(python -m uv)
 python -m uv --version >/dev/null 2>&1 || python -m pip install --quiet uv
-"${uvx[@]}" pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+"${uvx[@]}" pip compile --quiet ${UPGRADE:+--upgrade} --universal --python-version 3.11 --generate-hashes --no-annotate \
     ${index:+--default-index "$index"} --no-emit-package trivium --custom-compile-command "make lock" \
     --all-extras clients/python/pyproject.toml models/pyproject.toml service/pyproject.toml requirements/dev.in \
     --output-file requirements/dev.txt

@@ -7,19 +7,22 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Coroutine
 
 import trivium_server.rpc.server as rpc_server
-from trivium_server.architectures import genai
+from trivium_server.architectures import encoder, genai, language_id
 from trivium_server.architectures.catalog import Catalog, Family
 from trivium_server.architectures.model_state import ModelState
 from trivium_server.config import Config
 from trivium_server.errors import ModelNotFound
 from trivium_server.rpc.admin import AdminService, DrainControl, ServerFacts
 from trivium_server.rpc.admission import Admission
+from trivium_server.rpc.analysis import TextAnalysisService
 from trivium_server.rpc.boundary import Boundary
+from trivium_server.rpc.embedding import EmbeddingService
 from trivium_server.rpc.generation import TextGenerationService
 from trivium_server.rpc.health import Health
 from trivium_server.rpc.models import ModelService
@@ -28,11 +31,19 @@ from trivium_server.telemetry import CallMetrics, LoopLagProbe, NoMetrics, log
 
 _logger = logging.getLogger("trivium.server")
 
-FAMILIES = {"genai": Family(genai.load, genai.LOAD_ERRORS)}
+FAMILIES = {
+    "genai": Family(genai.load, genai.LOAD_ERRORS),
+    "encoder": Family(encoder.load, encoder.LOAD_ERRORS),
+    "language_id": Family(language_id.load, language_id.LOAD_ERRORS),
+}
 """The families of models, one line each, by `architecture` in model.toml."""
 
 # Calls that have just ended still send their last message and status; streams that only watch are cut after that.
 _LAST_WORDS_S = 1.0
+# One decoding step, with room: a model that takes longer to close has a thread that hangs.
+_CLOSE_S = 5.0
+# Threads that are still at work when the server has stopped get this long.
+_LAST_THREADS_S = 1.0
 # Other threads give the interpreter back this often, so that the event loop answers while they work.
 _SWITCH_INTERVAL_S = 0.0005
 _EXIT_ON_SECOND_SIGNAL = 130
@@ -54,9 +65,7 @@ class App:
         # A signal after DrainServer is the first one: a preStop hook drains, then the orchestrator sends SIGTERM.
         self.was_signalled = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self.catalog = Catalog(
-            config.models.dir, runtime=config.runtime, generation=config.generation, families=FAMILIES
-        )
+        self.catalog = Catalog(config, FAMILIES)
         self._admission = Admission(config.limits.max_concurrent_calls)
         instance_id = uuid.uuid4().hex[:12]
         self._health = Health(self.catalog, rpc_server.SERVICES)
@@ -79,6 +88,8 @@ class App:
                 instance_id=instance_id,
             ),
             generation=TextGenerationService(self.catalog, config.limits),
+            embedding=EmbeddingService(self.catalog),
+            analysis=TextAnalysisService(self.catalog),
             models=ModelService(self.catalog, max_request_bytes),
             admin=AdminService(
                 facts=facts,
@@ -133,6 +144,7 @@ class App:
         wait_s, grace_s = self.config.health_wait_s, self._grace_s
         in_flight = self._admission.in_flight
         log(_logger, logging.INFO, "draining", in_flight=in_flight, health_wait_s=wait_s, grace_s=grace_s)
+        await self.catalog.stop_loading()
         # A watcher of health that does not read must not hold up the drain.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_S):
@@ -142,7 +154,11 @@ class App:
         if not await self._admission.wait_idle(grace_s):
             log(_logger, logging.WARNING, "aborting calls", in_flight=self._admission.in_flight)
         # Closing the models ends what still runs with CALL_ABORTED, which its callers then hear.
-        await self.catalog.close(0.0)
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self.catalog.close(0.0)
+        except TimeoutError:
+            log(_logger, logging.ERROR, "models do not close, leaving them", seconds=_CLOSE_S)
         await self._admission.wait_idle(_LAST_WORDS_S)
         await self.stop(_LAST_WORDS_S)
         log(_logger, logging.INFO, "stopped")
@@ -179,6 +195,8 @@ class App:
 
     async def _announce(self, names: list[str]) -> None:
         await self.catalog.settled()
+        if self.is_draining:
+            return
         states = {name: self.catalog.status(name).state for name in names}
         failed = [name for name, state in states.items() if state is ModelState.FAILED]
         ready = [name for name, state in states.items() if state is ModelState.READY]
@@ -204,9 +222,30 @@ async def serve_until_drained(config: Config) -> int:
         await app.run()
     except BaseException:
         with contextlib.suppress(Exception):
+            await app.catalog.close(0.0)
             await app.stop()
         raise
     return 0
+
+
+def leave(code: int) -> None:
+    """Ends the process with this exit code once its threads have ended, or at once if one of them hangs.
+
+    The interpreter would wait for ever for a thread that is inside a model run, a load or a tokenizer.
+    """
+    end_s = time.monotonic() + _LAST_THREADS_S
+    own = threading.current_thread()
+    others = [thread for thread in threading.enumerate() if thread is not own and not thread.daemon]
+    for thread in others:
+        thread.join(max(0.0, end_s - time.monotonic()))
+    alive = [thread.name for thread in others if thread.is_alive()]
+    if alive:
+        log(_logger, logging.WARNING, "leaving threads that are still at work", threads=",".join(alive))
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _on_signal(app: App, number: signal.Signals) -> None:

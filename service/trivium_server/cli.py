@@ -92,17 +92,18 @@ def serve(config_file: str | None, print_config: bool, **given: str | tuple[str,
     if print_config:
         click.echo(as_toml(config))
         return
-    sys.exit(_run(config))
+    _run(config)
 
 
-def _run(config: Config) -> int:
+def _run(config: Config) -> None:
     # Imported late: --help and a wrong setting need no ONNX Runtime.
-    from trivium_server.app import NoModelError, serve_until_drained
+    from trivium_server.app import NoModelError, leave, serve_until_drained
     from trivium_server.rpc.server import ListenError
 
     configure_logging(config.log.level, config.log.format)
     try:
-        return asyncio.run(serve_until_drained(config))
+        code = asyncio.run(serve_until_drained(config))
     except (NoModelError, ListenError) as error:
         click.echo(f"trivium serve: {error}", err=True)
-        return _EXIT_FAILED
+        code = _EXIT_BAD_SETTINGS if isinstance(error, ListenError) else _EXIT_FAILED
+    leave(code)

@@ -5,6 +5,7 @@
     ├── InputTooLong           more tokens than the model allows
     ├── InputTooLarge          more bytes or items than the server allows
     ├── UnsupportedFeature     the model or this server cannot do it
+    ├── StreamProtocolViolation  a message of the caller came out of turn
     ├── ModelNotFound          no such model
     ├── ModelNotReady          loading, warming, draining, or not loaded
     ├── ModelFailed            it could not be loaded
@@ -57,7 +58,7 @@ class InputTooLong(TriviumError):
     reason = "INPUT_TOO_LONG"
 
     def __init__(self, field: str, actual: int, limit: int) -> None:
-        message = f"{field}: prompt is {actual} tokens; the model allows {limit}"
+        message = f"{field}: is {actual} tokens; the model allows {limit}"
         super().__init__(message, field=field, actual=str(actual), limit=str(limit))
         self.violations = (FieldViolation(field, f"is {actual} tokens; the model allows {limit}"),)
 
@@ -81,6 +82,16 @@ class UnsupportedFeature(TriviumError):
     def __init__(self, feature: str, description: str) -> None:
         super().__init__(f"{feature}: {description}", feature=feature)
         self.violations = (FieldViolation(feature, description),)
+
+
+class StreamProtocolViolation(TriviumError):
+    """A message of the caller came out of turn on a stream; `field` is the part of it that is, or that is missing."""
+
+    reason = "STREAM_PROTOCOL_VIOLATION"
+
+    def __init__(self, field: str, description: str) -> None:
+        super().__init__(f"{field}: {description}", field=field)
+        self.violations = (FieldViolation(field, description),)
 
 
 class ModelNotFound(TriviumError):
@@ -122,8 +133,8 @@ class QueueFull(TriviumError):
 
     reason = "QUEUE_FULL"
 
-    def __init__(self, limit: int, retry_after_s: float) -> None:
-        super().__init__(f"the queue is full ({limit} calls); try again in {retry_after_s:g} s", limit=str(limit))
+    def __init__(self, limit: int, retry_after_s: float, unit: str = "calls") -> None:
+        super().__init__(f"the queue is full ({limit} {unit}); try again in {retry_after_s:g} s", limit=str(limit))
         self.retry_after_s = retry_after_s
 
 
@@ -160,5 +171,7 @@ class CallAborted(TriviumError):
 
     reason = "CALL_ABORTED"
 
-    def __init__(self, model: str) -> None:
-        super().__init__(f"model {model!r} was unloaded before the call was finished", model=model)
+    def __init__(self, model: str, *, server_stops: bool = False, retry_after_s: float | None = None) -> None:
+        what = "the server stopped" if server_stops else f"model {model!r} was unloaded"
+        super().__init__(f"{what} before the call was finished", model=model)
+        self.retry_after_s = retry_after_s

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from trivium_models.store import Store
 from trivium_server.architectures import genai
 from trivium_server.architectures.genai import GenaiModel
-from trivium_server.config import GenerationConfig, RuntimeConfig
+from trivium_server.config import Config, GenerationConfig, RuntimeConfig
 
 SLOTS = 8
 QUEUE = 8
@@ -39,7 +39,8 @@ def loop() -> Iterator[asyncio.Runner]:
 def model(smollm2_folder: Path, loop: asyncio.Runner) -> Iterator[GenaiModel]:
     """The default model in default precision."""
     generation = GenerationConfig(slots=SLOTS, queue_size=QUEUE, max_context_tokens=512, prefill_chunk_tokens=32)
-    loaded = genai.load(smollm2_folder, RuntimeConfig(intra_op_threads=2), generation, lambda _: None)
+    config = Config(runtime=RuntimeConfig(intra_op_threads=2), generation=generation)
+    loaded = genai.load(smollm2_folder, config, lambda _: None)
     loop.run(loaded.warm_up())
     yield loaded
     loop.run(loaded.close(grace_s=0.0))

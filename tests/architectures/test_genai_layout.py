@@ -12,7 +12,7 @@ from trivium_server.architectures import genai
 from trivium_server.architectures.capabilities import TextPrompt
 from trivium_server.architectures.genai import GenaiModel
 from trivium_server.architectures.genai_folder import FolderError
-from trivium_server.config import GenerationConfig, RuntimeConfig
+from trivium_server.config import Config, GenerationConfig, RuntimeConfig
 from trivium_server.decoding.decoder import GraphError
 from trivium_server.errors import UnsupportedFeature
 from trivium_server.runtime.session import SessionError
@@ -33,7 +33,8 @@ def foreign_folder(smollm2_folder: Path, tmp_path: Path) -> Path:
 def load(folder: Path, **runtime: object) -> GenaiModel:
     generation = GenerationConfig(slots=3, queue_size=4, max_context_tokens=256, prefill_chunk_tokens=16)
     settings: dict[str, object] = {"intra_op_threads": 2} | runtime
-    return genai.load(folder, RuntimeConfig(**settings), generation, lambda _: None)  # type: ignore[arg-type]  # by name
+    runtime_config = RuntimeConfig(**settings)  # type: ignore[arg-type]  # by name
+    return genai.load(folder, Config(runtime=runtime_config, generation=generation), lambda _: None)
 
 
 def test_a_standard_folder_is_served_and_batched_equals_single(foreign_folder: Path) -> None:

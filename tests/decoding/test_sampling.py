@@ -1,14 +1,28 @@
 """Sampling, against plain definitions of each step."""
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trivium_server.decoding.sampling import NonFiniteLogitsError, Sampler, SamplingParameters, draw, rank
+from trivium_server.decoding.distribution import Distributions
+from trivium_server.decoding.sampling import Sampler, SamplingParameters, choose, draw, rank
+from trivium_server.runtime.session import SessionOptions
 
-V = 64
+V = 200
+CPU = SessionOptions(intra_op_threads=1, spin_duration_us=0, execution_providers=("CPUExecutionProvider",))
+
+
+@functools.cache
+def distributions() -> Distributions:
+    return Distributions(vocabulary_size=V, max_rows=8, options=CPU)
+
+
+def pick(chooser: Sampler, logits: NDArray[np.float32], forbidden: NDArray[np.intp] | None = None) -> int | None:
+    return choose([(chooser, forbidden)], logits[None].copy(), distributions())[0]
 
 
 def logits_of(seed: int, size: int = V) -> NDArray[np.float32]:
@@ -48,6 +62,12 @@ CASES = [
     SamplingParameters(temperature=1.0, top_k=V + 100),
     SamplingParameters(temperature=1.5, min_p=0.2),
     SamplingParameters(temperature=1.5, top_k=20, top_p=0.8, min_p=0.05),
+    # So flat that the likeliest tokens, of which distributions list 64, do not decide.
+    SamplingParameters(temperature=20.0),
+    SamplingParameters(temperature=20.0, top_p=0.8),
+    SamplingParameters(temperature=20.0, top_k=100),
+    SamplingParameters(temperature=20.0, min_p=0.6),
+    SamplingParameters(temperature=20.0, top_k=150, top_p=0.9, min_p=0.6),
 ]
 
 
@@ -61,7 +81,8 @@ def test_draws_follow_the_distribution(parameters: SamplingParameters) -> None:
         seed=11,
     )
     logits, chooser, n = logits_of(3), sampler(seeded), 4000
-    counts = np.bincount([chooser.choose(logits.copy()) for _ in range(n)], minlength=V)
+    drawn = [pick(chooser, logits) for _ in range(n)]
+    counts = np.bincount([token for token in drawn if token is not None], minlength=V)
     expected = allowed(logits, parameters)
     assert set(np.flatnonzero(counts)) <= set(expected)
     for index, probability in expected.items():
@@ -73,7 +94,7 @@ def test_draws_follow_the_distribution(parameters: SamplingParameters) -> None:
 def test_same_seed_same_tokens(seed: int, stream: int, row: int) -> None:
     parameters = SamplingParameters(temperature=1.3, top_p=0.95, seed=seed)
     first, second = (sampler(parameters, stream=stream) for _ in range(2))
-    assert [first.choose(logits_of(row + i)) for i in range(5)] == [second.choose(logits_of(row + i)) for i in range(5)]
+    assert [pick(first, logits_of(row + i)) for i in range(5)] == [pick(second, logits_of(row + i)) for i in range(5)]
 
 
 @given(
@@ -86,27 +107,38 @@ def test_what_is_drawn_has_weight(weights: list[float], uniform: float) -> None:
     assert sum(weights[:drawn]) <= uniform * sum(weights) + 1e-6
 
 
+@given(temperature=st.sampled_from([1e-4, 0.2, 1.0, 20.0]), row=st.integers(0, 99))
+def test_a_row_is_the_same_in_any_company(temperature: float, row: int) -> None:
+    rows = np.stack([logits_of(row + i) for i in range(8)])
+    together = distributions().of(rows, [temperature] * 8)[5]
+    seen = [array.copy() for array in (together.probabilities, together.ids, together.likeliest)]
+    alone = distributions().of(rows[5:6], [temperature])[0]
+    assert np.array_equal(seen[0], alone.probabilities)
+    assert np.array_equal(seen[1], alone.ids)
+    assert np.array_equal(seen[2], alone.likeliest)
+
+
 def test_candidates_of_one_seed_differ() -> None:
     parameters = SamplingParameters(temperature=2.0, seed=1)
-    drawn = [tuple(sampler(parameters, stream=s).choose(np.zeros(V, np.float32)) for _ in range(8)) for s in range(8)]
+    drawn = [tuple(pick(sampler(parameters, stream=s), np.zeros(V, np.float32)) for _ in range(8)) for s in range(8)]
     assert len(set(drawn)) > 1
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-30])
 def test_no_temperature_takes_the_likeliest(temperature: float) -> None:
     logits = logits_of(5)
-    assert sampler(SamplingParameters(temperature=temperature)).choose(logits.copy()) == logits.argmax()
+    assert pick(sampler(SamplingParameters(temperature=temperature)), logits) == logits.argmax()
 
 
 def test_ties_take_the_lowest_id() -> None:
-    assert sampler(SamplingParameters(temperature=1.0, top_k=1)).choose(np.zeros(V, np.float32)) == 0
+    assert pick(sampler(SamplingParameters(temperature=1.0, top_k=1)), np.zeros(V, np.float32)) == 0
 
 
 def test_repetition_penalty_covers_prompt_and_answer() -> None:
     chooser = sampler(SamplingParameters(temperature=0.0, repetition_penalty=10.0), prompt=[3])
     logits = np.full(V, 1.0, np.float32)
     logits[[3, 4, 5]] = 9.0, 8.0, -0.5
-    assert [chooser.choose(logits.copy()) for _ in range(2)] == [4, 0]
+    assert [pick(chooser, logits) for _ in range(2)] == [4, 0]
 
 
 def test_frequency_grows_with_count_and_presence_does_not() -> None:
@@ -114,22 +146,26 @@ def test_frequency_grows_with_count_and_presence_does_not() -> None:
     logits[[1, 2]] = 3.0, 1.5
     frequency = sampler(SamplingParameters(temperature=0.0, frequency_penalty=1.0))
     presence = sampler(SamplingParameters(temperature=0.0, presence_penalty=1.0))
-    assert [frequency.choose(logits.copy()) for _ in range(4)] == [1, 1, 2, 1]
-    assert [presence.choose(logits.copy()) for _ in range(4)] == [1, 1, 1, 1]
+    assert [pick(frequency, logits) for _ in range(4)] == [1, 1, 2, 1]
+    assert [pick(presence, logits) for _ in range(4)] == [1, 1, 1, 1]
 
 
 def test_bias_and_prohibition() -> None:
     chooser = sampler(SamplingParameters(temperature=0.0, logit_bias={7: 100.0, 8: 50.0}))
-    assert chooser.choose(logits_of(1)) == 7
-    assert chooser.choose(logits_of(1), np.array([7])) == 8
+    assert pick(chooser, logits_of(1)) == 7
+    assert pick(chooser, logits_of(1), np.array([7])) == 8
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_non_finite_logits_are_an_error(bad: float) -> None:
+def test_no_token_where_logits_are_not_finite(bad: float) -> None:
     logits = logits_of(1)
     logits[9] = bad
-    with pytest.raises(NonFiniteLogitsError):
-        sampler(SamplingParameters()).choose(logits)
+    for temperature in (0.0, 1.0):
+        chooser = sampler(SamplingParameters(temperature=temperature))
+        assert pick(chooser, logits) is None
+        both = choose([(chooser, None), (chooser, None)], np.stack([logits, logits_of(2)]), distributions())
+        assert both[0] is None
+        assert both[1] is not None
 
 
 def test_rank_is_the_models_own_log_softmax() -> None:

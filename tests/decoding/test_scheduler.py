@@ -108,3 +108,21 @@ def test_a_wrong_estimate_heals_without_new_measurements() -> None:
         if not scheduler.drop_hopeless(now_s=0.0):
             return
     raise AssertionError("still dropped")
+
+
+def test_a_wide_request_lets_as_many_past_as_there_are_slots() -> None:
+    scheduler = Scheduler(slots=2, prefill_chunk_tokens=8)
+    running = request(4)
+    scheduler.running = [(running, running.sequences[0])]
+    wide, narrow = request(4, candidates=2), [request(4) for _ in range(3)]
+    for one in (wide, *narrow):
+        scheduler.add(one)
+    started = []
+    while (chunk := scheduler.next_chunk()) is not None:
+        scheduler.chunk_done(chunk, elapsed_s=0.001)
+        started.append(chunk.request)
+    assert started == narrow[:2]
+    scheduler.running.clear()
+    chunk = scheduler.next_chunk()
+    assert chunk is not None
+    assert chunk.request is wide

@@ -37,6 +37,8 @@ ERRORS: dict[str, Exception] = {
     "too large": errors.InputTooLarge("input.text", 10, 5, "bytes"),
     "unsupported": errors.UnsupportedFeature("input.model", "cannot"),
     "aborted": errors.CallAborted("m"),
+    "deadline": errors.DeadlineExceeded(0.123456),
+    "long": errors.ModelFailed("m", "\U0001f642é" * 1000),
     "draining": errors.ServerDraining(1.0),
 }
 
@@ -267,6 +269,19 @@ def test_the_server_ends_a_call_at_its_deadline_with_reason(kind: str) -> None:
         assert server.admission.in_flight == 0
     finally:
         server.close()
+
+
+def test_a_deadline_that_a_handler_noticed_is_told_as_the_whole(probe_server: ProbeServer) -> None:
+    failure = probe_server.fail("unary_unary", "deadline", timeout=30)
+    assert 29 < float(failure.metadata["limit_seconds"]) < 31
+    assert len(failure.metadata["limit_seconds"]) <= 4
+
+
+def test_long_texts_are_cut_between_characters_and_fit_into_headers(probe_server: ProbeServer) -> None:
+    failure = probe_server.fail("unary_unary", "long")
+    assert failure.message.endswith(("\U0001f642…", "é…"))
+    assert 500 < len(failure.message.encode()) <= 512
+    assert len(failure.trailing["grpc-status-details-bin"]) < 2500
 
 
 def test_reason_and_usage_arrive_before_the_client_gives_up(probe_server: ProbeServer) -> None:

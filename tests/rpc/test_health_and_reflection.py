@@ -18,6 +18,7 @@ from trivium.admin.v1.admin_pb2_grpc import AdminServiceStub
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 OURS = ("trivium.v1.TextGenerationService", "trivium.v1.ModelService", "trivium.admin.v1.AdminService")
+ENCODING = ("trivium.v1.EmbeddingService", "trivium.v1.TextAnalysisService")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,11 @@ def test_everything_serves_once_the_model_is_ready(grpc_channel: grpc.Channel, s
     assert health(grpc_channel, service) == SERVING
 
 
+@pytest.mark.parametrize("service", ENCODING)
+def test_a_service_without_a_model_of_its_own_does_not_serve(grpc_channel: grpc.Channel, service: str) -> None:
+    assert health(grpc_channel, service) == NOT_SERVING
+
+
 def test_unknown_service_is_not_found(grpc_channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         health(grpc_channel, "model/nothing")
@@ -45,6 +51,7 @@ def test_without_a_ready_model_the_server_lives_and_text_generation_does_not(tmp
     write_model(tmp_path, "hollow")
     with RunningServer(tmp_path, models__load="none") as running, running.channel() as channel:
         expected = {"": SERVING, OURS[0]: NOT_SERVING, OURS[1]: SERVING, OURS[2]: SERVING, "model/hollow": NOT_SERVING}
+        expected |= dict.fromkeys(ENCODING, NOT_SERVING)
         assert {service: health(channel, service) for service in expected} == expected
 
 
@@ -66,7 +73,7 @@ def test_drain_turns_health_off_before_calls_are_refused(tmp_path: Path) -> None
         assert Failure(caught.value).reason == "SERVER_DRAINING"
         running.run(running.app._health.drain())
         assert next(watch).status == NOT_SERVING
-        assert all(health(channel, service) == NOT_SERVING for service in ("", *OURS, "model/hollow"))
+        assert all(health(channel, service) == NOT_SERVING for service in ("", *OURS, *ENCODING, "model/hollow"))
         watch.cancel()
 
 
@@ -79,12 +86,12 @@ def test_reflection_lists_services_under_both_names(grpc_channel: grpc.Channel, 
     )
     (answer,) = call(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
     listed = {service.name for service in answer.list_services_response.service}
-    assert {*OURS, "grpc.health.v1.Health"} <= listed
+    assert {*OURS, *ENCODING, "grpc.health.v1.Health"} <= listed
 
 
 def test_reflection_describes_every_method_and_the_error_details(grpc_channel: grpc.Channel) -> None:
     pool = DescriptorPool(ProtoReflectionDescriptorDatabase(grpc_channel))
-    for service in OURS:
+    for service in (*OURS, *ENCODING):
         assert pool.FindServiceByName(service).methods
     assert pool.FindMessageTypeByName("google.rpc.BadRequest").fields_by_name["field_violations"]
     assert "ERROR_REASON_QUEUE_FULL" in pool.FindEnumTypeByName("trivium.v1.ErrorReason").values_by_name

@@ -11,8 +11,8 @@ import pytest
 from tests.server.stores import write_model
 from trivium_server.architectures.catalog import Catalog, Family
 from trivium_server.architectures.model_state import ModelState
-from trivium_server.config import GenerationConfig, RuntimeConfig
-from trivium_server.errors import CallAborted, ModelFailed, ModelNotFound, ModelNotReady, UnsupportedFeature
+from trivium_server.config import Config, ModelsConfig
+from trivium_server.errors import ModelFailed, ModelNotFound, ModelNotReady, ServerDraining, UnsupportedFeature
 
 
 class UnreadableError(Exception):
@@ -26,6 +26,7 @@ class Parrot:
         self.is_warm = False
         self.times_closed = 0
         self.closed_with_grace_s: float | None = None
+        self.bites = False
 
     async def warm_up(self) -> None:
         await asyncio.sleep(0)
@@ -34,6 +35,8 @@ class Parrot:
     async def close(self, grace_s: float) -> None:
         self.times_closed += 1
         self.closed_with_grace_s = grace_s
+        if self.bites:
+            raise ZeroDivisionError("secret")
 
 
 class Cage:
@@ -48,7 +51,7 @@ class Cage:
         self.most_concurrent = 0
 
     def load(
-        self, _folder: Path, _runtime: RuntimeConfig, _generation: GenerationConfig, progress: Callable[[float], None]
+        self, _folder: Path, _config: Config, progress: Callable[[float], None]
     ) -> Parrot:
         self.loads += 1
         self.concurrent += 1
@@ -72,12 +75,8 @@ def cage() -> Cage:
 async def catalog_of(store: Path, cage: Cage, *names: str) -> Catalog:
     for name in names:
         write_model(store, name, architecture="parrot")
-    catalog = Catalog(
-        store,
-        runtime=RuntimeConfig(),
-        generation=GenerationConfig(),
-        families={"parrot": Family(cage.load, (UnreadableError,))},
-    )
+    config = Config(models=ModelsConfig(dir=store))
+    catalog = Catalog(config, {"parrot": Family(cage.load, (UnreadableError,))})
     await catalog.scan()
     return catalog
 
@@ -211,6 +210,93 @@ def test_unload_while_loading_is_refused(tmp_path: Path, cage: Cage) -> None:
     asyncio.run(run())
 
 
+def test_the_shortest_grace_of_an_unload_counts(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "polly", "jack")
+        for name in ("polly", "jack"):
+            await load(catalog, name)
+        with catalog.lease("polly", Parrot), catalog.lease("jack", Parrot):
+            begun = asyncio.get_running_loop().time()
+            first = asyncio.create_task(catalog.unload("polly", 60.0))
+            await until(lambda: catalog.status("polly").state is ModelState.DRAINING)
+            longer = asyncio.create_task(catalog.unload("polly", 120.0))
+            await catalog.unload("polly", 0.05)
+            states = [(await unload).state for unload in (first, longer)]
+            assert states == [ModelState.AVAILABLE] * 2
+            other = asyncio.create_task(catalog.unload("jack", 60.0))
+            await until(lambda: catalog.status("jack").state is ModelState.DRAINING)
+            await catalog.close(0.0)
+            assert (await other).state is ModelState.AVAILABLE
+            assert asyncio.get_running_loop().time() - begun < 5
+
+    asyncio.run(run())
+
+
+def test_a_model_that_does_not_close_is_failed_and_can_be_loaded_again(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "polly")
+        await load(catalog, "polly")
+        with catalog.lease("polly", Parrot) as lease:
+            lease.model.bites = True
+        status = await catalog.unload("polly", 0.0)
+        assert status.state is ModelState.FAILED
+        assert "internal error (ZeroDivisionError)" in status.failure
+        assert (await load(catalog, "polly"))[-1] is ModelState.READY
+        await catalog.close(0.0)
+
+    asyncio.run(run())
+
+
+def test_close_abandons_a_load(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "polly", "jack")
+        cage.may_load.clear()
+        loads = [asyncio.create_task(load(catalog, name)) for name in ("polly", "jack")]
+        await until(lambda: cage.loads == 1)
+        async with asyncio.timeout(5):
+            await catalog.close(60.0)
+        for task in loads:
+            with pytest.raises(ServerDraining):
+                await task
+        assert {status.state for status in catalog.statuses()} == {ModelState.AVAILABLE}
+        cage.may_load.set()
+
+    asyncio.run(run())
+
+
+def test_a_folder_replaced_while_its_load_waits_is_loaded(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "first", "second")
+        cage.may_load.clear()
+        first = asyncio.create_task(load(catalog, "first"))
+        await until(lambda: cage.loads == 1)
+        second = asyncio.create_task(load(catalog, "second"))
+        await until(lambda: catalog.status("second").state is ModelState.LOADING)
+        old = catalog.status("second").card
+        (tmp_path / "second").rename(tmp_path / ".second")
+        write_model(tmp_path, "second", architecture="parrot", content=b"newer weights")
+        cage.may_load.set()
+        assert (await first)[-1] is (await second)[-1] is ModelState.READY
+        assert catalog.status("second").card.digest != old.digest
+        await catalog.close(0.0)
+
+    asyncio.run(run())
+
+
+def test_no_path_of_this_machine_is_told(tmp_path: Path, cage: Cage) -> None:
+    async def run() -> None:
+        catalog = await catalog_of(tmp_path, cage, "polly")
+        missing = tmp_path / "polly" / "tokens" / "table.json"
+        cage.error = FileNotFoundError(2, "No such file or directory", str(missing))
+        with pytest.raises(ModelFailed) as caught:
+            await load(catalog, "polly")
+        assert "'tokens/table.json'" in caught.value.message
+        assert str(tmp_path) not in caught.value.message
+        await catalog.close(0.0)
+
+    asyncio.run(run())
+
+
 def test_a_slow_watcher_sees_only_the_latest(tmp_path: Path, cage: Cage) -> None:
     async def run() -> None:
         catalog = await catalog_of(tmp_path, cage, "a", "b")
@@ -256,7 +342,7 @@ def test_close_ends_every_follower(tmp_path: Path, cage: Cage) -> None:
         with catalog.lease("polly", Parrot) as lease:
             await catalog.close(0.0)
             assert lease.model.closed_with_grace_s == 0.0
-        with pytest.raises((ModelNotReady, CallAborted)):
+        with pytest.raises(ServerDraining):
             await load(catalog, "polly")
 
     asyncio.run(run())

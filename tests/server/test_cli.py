@@ -77,15 +77,32 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         shown = run("--models-dir", str(tmp_path), "--listen", address, "--model", "none", "--log-format", "text")
-    assert shown.returncode == 1
-    last = shown.stderr.splitlines()[-1]
-    assert last.startswith(f"trivium serve: cannot listen on {address}")
-    assert "Traceback" not in shown.stderr
+    assert shown.returncode == 2
+    (line,) = shown.stderr.splitlines()
+    assert line.startswith(f"trivium serve: cannot listen on {address}: another program listens there")
+    assert "--listen" in line
 
 
 def test_two_servers_cannot_share_a_port(tmp_path: Path) -> None:
     write_model(tmp_path, "parrot-1b")
     with ServerProcess(tmp_path, "--model", "none") as first:
         shown = run("--models-dir", str(tmp_path), "--listen", first.address, "--model", "none")
-    assert shown.returncode == 1
-    assert "cannot listen" in shown.stderr
+    assert shown.returncode == 2
+    assert "another program listens there" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("192.0.2.1:5000", "this machine has no such address"),
+        ("unix:/no/such/folder/trivium.sock", "there is no folder /no/such/folder"),
+        ("nowhere.invalid:5000", "nowhere.invalid cannot be resolved"),
+    ],
+)
+def test_an_address_that_cannot_be_had_is_one_clear_line(tmp_path: Path, address: str, problem: str) -> None:
+    write_model(tmp_path, "parrot-1b")
+    settings = {"TRIVIUM_SERVER_ALLOW_INSECURE": "true"}
+    shown = run("--models-dir", str(tmp_path), "--listen", address, "--model", "none", **settings)
+    assert shown.returncode == 2
+    (line,) = shown.stderr.splitlines()
+    assert line.startswith(f"trivium serve: cannot listen on {address}: {problem}")

@@ -135,6 +135,17 @@ def test_printed_settings_read_back_the_same(tmp_path: Path) -> None:
     assert load_config(file=file) == Config()
 
 
+def test_what_was_worked_out_for_this_machine_is_printed_as_a_comment() -> None:
+    lines = as_toml(Config()).splitlines()
+    assert f'# dir = "{Config().models.dir}"' in lines
+    assert f"# intra_op_threads = {Config().runtime.intra_op_threads}" in lines
+    assert "slots = 8" in lines
+    assert "# health_wait_s =" in lines
+    given = as_toml(load_config(flags={"models.dir": "/srv/models", "runtime.intra_op_threads": 1000}))
+    assert 'dir = "/srv/models"' in given.splitlines()
+    assert "intra_op_threads = 1000" in given.splitlines()
+
+
 def test_every_setting_explains_itself() -> None:
     for setting in settings():
         assert setting.about.endswith((".", "5, and 0 where only this machine can connect.")), setting.key

@@ -1,6 +1,8 @@
 """How the process ends: SIGTERM during streams, a second signal, DrainServer."""
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -8,11 +10,13 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from tests.rpc.requests import chat
 from tests.server.processes import ServerProcess
+from tests.server.stores import write_model
 from tests.serving import MODEL, Failure
 from trivium.admin.v1 import admin_pb2
 from trivium.admin.v1.admin_pb2_grpc import AdminServiceStub
@@ -87,6 +91,11 @@ def test_calls_that_outlast_the_grace_are_aborted_with_usage(model_store: Path) 
         reader.join(30)
         assert reader.failure is not None
         assert (reader.failure.code, reader.failure.reason) == (grpc.StatusCode.ABORTED, "CALL_ABORTED")
+        assert reader.failure.message == "the server stopped before the call was finished"
+        assert reader.failure.metadata["model"] == MODEL
+        retry = reader.failure.detail(error_details_pb2.RetryInfo)
+        assert retry is not None
+        assert retry.retry_delay.ToMilliseconds() == 1000
         assert "trivium-usage-bin" in reader.failure.trailing
         assert server.exit_code() == 0
 
@@ -150,3 +159,56 @@ def test_sigterm_while_a_model_loads_exits_cleanly(model_store: Path) -> None:
         server.wait_for(r"listening")
         server.signal(signal.SIGTERM)
         assert server.exit_code() == 0
+
+
+def test_sigterm_does_not_wait_for_a_long_load(tmp_path: Path) -> None:
+    weights = write_model(tmp_path, "vast") / "weights"
+    with weights.open("wb") as file:
+        file.truncate(1 << 40)  # takes no disk, and half an hour to verify
+    with (
+        ServerProcess(tmp_path, "--model", "vast") as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        joined = AdminServiceStub(channel).LoadModel(admin_pb2.LoadModelRequest(model="vast"))
+        assert next(iter(joined)).model.state == models_pb2.MODEL_STATE_LOADING
+        begun = time.monotonic()
+        server.signal(signal.SIGTERM)
+        with pytest.raises(grpc.RpcError) as caught:
+            list(joined)
+        assert Failure(caught.value).reason == "SERVER_DRAINING"
+        assert server.exit_code() == 0
+        assert time.monotonic() - begun < 10
+
+
+def test_sigterm_shortens_an_unload(model_store: Path) -> None:
+    with (
+        ServerProcess(model_store, "--model", MODEL, TRIVIUM_DRAIN_GRACE_S="0.3") as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        server.wait_for(r" ready  ")
+        reader = Reader(channel, 4000, 1)
+        assert reader.started.wait(30)
+        unload = AdminServiceStub(channel).UnloadModel.future(
+            admin_pb2.UnloadModelRequest(model=MODEL, drain_timeout=Duration(seconds=3600))
+        )
+        time.sleep(0.2)
+        begun = time.monotonic()
+        server.signal(signal.SIGTERM)
+        assert unload.result(30).model.state == models_pb2.MODEL_STATE_AVAILABLE
+        assert server.exit_code() == 0
+        assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("work", ["threading.Event().wait", "int"])
+def test_a_thread_that_hangs_does_not_keep_the_process(work: str) -> None:
+    program = (
+        "import threading; from concurrent.futures import ThreadPoolExecutor\n"
+        "from trivium_server.app import leave\n"
+        f"pool = ThreadPoolExecutor(1, thread_name_prefix='tokenize'); pool.submit({work}); pool.shutdown(wait=False)\n"
+        "print('last words', end=''); leave(7)"
+    )
+    begun = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (7, "last words")
+    assert time.monotonic() - begun < 20
+    assert ("leaving threads" in ended.stderr) is (work != "int")

@@ -31,7 +31,7 @@ def _restored_logging() -> Iterator[None]:
 def test_json_lines_have_fields_and_traceback(logger: logging.Logger) -> None:
     out = io.StringIO()
     configure_logging("info", "json", out)
-    log(logger, logging.INFO, "model is ready", model="m", seconds=1.5)
+    log(logger, logging.INFO, "model is ready", model="m", seconds=1.5, share=0.1 + 0.2)
     log(logger, logging.DEBUG, "not shown")
     try:
         raise KeyError("x")
@@ -39,6 +39,7 @@ def test_json_lines_have_fields_and_traceback(logger: logging.Logger) -> None:
         logger.exception("a defect")
     ready, defect = [json.loads(line) for line in out.getvalue().splitlines()]
     assert (ready["message"], ready["level"], ready["model"], ready["seconds"]) == ("model is ready", "info", "m", 1.5)
+    assert ready["share"] == 0.3, "no noise of binary fractions"
     assert ready["time"].endswith("+00:00")
     assert "KeyError" in defect["exception"]
 
@@ -62,7 +63,15 @@ def test_a_clients_text_cannot_forge_a_line(logger: logging.Logger, style: str) 
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"), [("demo/1.0", "demo/1.0"), ("x" * 1000, "x" * 128), ("é", "\\xe9"), ("\n", "\\n"), ("", "")]
+    ("text", "shown"),
+    [
+        ("demo/1.0", "demo/1.0"),
+        ("x" * 1000, "x" * 128),
+        ("é", "\\xe9"),
+        ("\n", "\\n"),
+        ("", ""),
+        ("\U0001f642" * 99, "\\U0001f642" * 51),
+    ],
 )
 def test_printable(text: str, shown: str) -> None:
     assert printable(text) == shown
@@ -83,8 +92,13 @@ def test_a_blocked_loop_is_noticed_and_an_idle_one_is_not(caplog: pytest.LogCapt
         return probe
 
     assert asyncio.run(run(0.1)).p99_s() > 0.05
-    assert "the event loop is late" in caplog.text
+    (report,) = [record for record in caplog.records if record.message == "the event loop is late"]
+    fields = report.fields  # type: ignore[attr-defined]  # what our log adds to a record
+    assert fields["late_percent"] >= 30
+    assert all(value == round(value, 1) for value in fields.values())
     caplog.clear()
+    asyncio.run(run(0.0))
+    assert "the event loop is late" not in caplog.text
     probe = LoopLagProbe()
     assert (probe.p99_s(), probe.max_s()) == (0.0, 0.0)
 

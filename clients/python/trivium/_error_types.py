@@ -69,7 +69,10 @@ class UnsupportedFeature(TriviumError):
 
 
 class InputTooLong(InvalidArgumentError):
-    """The input has more tokens than the model allows. Metadata has `field`, `actual` and `limit`, in tokens."""
+    """The input has more tokens than the model, as it is served here, allows.
+
+    Metadata has `field`, `actual` and `limit`, in tokens.
+    """
 
 
 class InputTooLarge(InvalidArgumentError):
@@ -143,7 +146,8 @@ class DeadlineExceeded(DeadlineExceededError):
 class CallAborted(AbortedError):
     """The model was unloaded by an operator, or the server stopped, before the call was finished.
 
-    The call may be sent again. Metadata has `model`.
+    The call may be sent again; where the server stopped, `google.rpc.RetryInfo` says after which delay. Metadata has
+    `model`.
     """
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from trivium_server.architectures.capabilities import (
@@ -67,13 +67,14 @@ class Candidate:
         if self.new_data is not None:
             self.new_data.set()
 
-    def take(self) -> Iterator[TextDelta | SequenceEnd]:
-        """Yields what came since the last call, as one delta, and the end, if it came."""
+    def take(self) -> tuple[TextDelta | None, SequenceEnd | None]:
+        """Returns what came since the last call, as one delta, and the end, if it came."""
+        received = self._received
         texts: list[str] = []
         tokens: list[SampledToken] = []
         end: SequenceEnd | None = None
-        while self._received and end is None:
-            item = self._received.popleft()
+        while received and end is None:
+            item = received.popleft()
             if isinstance(item, SequenceEnd):
                 end = item
             else:
@@ -84,15 +85,15 @@ class Candidate:
             if not self._matched_stop:
                 texts.append(self._assembler.finish())
         text = "".join(texts)
-        if text or tokens:
-            yield TextDelta(
-                candidate_index=self.index,
-                text=text,
-                token_ids=tuple(token.token_id for token in tokens),
-                logprobs=tuple(self._logprob(token.ranked, token) for token in tokens if token.ranked is not None),
-            )
-        if end is not None:
-            yield end
+        if not text and not tokens:
+            return None, end
+        delta = TextDelta(
+            candidate_index=self.index,
+            text=text,
+            token_ids=tuple([token.token_id for token in tokens]),
+            logprobs=tuple([self._logprob(token.ranked, token) for token in tokens if token.ranked is not None]),
+        )
+        return delta, end
 
     def finished(self, end: SequenceEnd) -> CandidateEnd:
         """Returns the event for an end that is none of the errors."""
@@ -156,7 +157,7 @@ class Answer:
             queue_position=self._engine.queue_position(request),
         )
 
-    async def __aiter__(self) -> AsyncIterator[GenerationEvent]:
+    async def __aiter__(self) -> AsyncGenerator[GenerationEvent]:
         num_open = len(self._candidates)
         while num_open:
             await self._new_data.wait()
@@ -164,12 +165,12 @@ class Answer:
             for candidate in self._candidates:
                 if candidate.is_over:
                     continue
-                for item in candidate.take():
-                    if isinstance(item, SequenceEnd):
-                        num_open -= 1
-                        yield self._finish(candidate, item)
-                    else:
-                        yield item
+                delta, end = candidate.take()
+                if delta is not None:
+                    yield delta
+                if end is not None:
+                    num_open -= 1
+                    yield self._finish(candidate, end)
 
     async def aclose(self) -> None:
         self._engine.cancel(self._request)

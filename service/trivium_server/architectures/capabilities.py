@@ -4,7 +4,7 @@ A family of models (a module beside this one) implements the Protocols that it s
 name and Protocol. No protobuf, no onnxruntime.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
@@ -14,6 +14,11 @@ class Capability(Enum):
     """Names as in trivium.v1.Capability, without the prefix."""
 
     GENERATE_TEXT = "GENERATE_TEXT"
+    EMBED_TEXT = "EMBED_TEXT"
+    RERANK = "RERANK"
+    CLASSIFY_TEXT = "CLASSIFY_TEXT"
+    EXTRACT_ENTITIES = "EXTRACT_ENTITIES"
+    DETECT_LANGUAGE = "DETECT_LANGUAGE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +206,7 @@ class Generation(Protocol):
     @property
     def stats(self) -> GenerationStats: ...
 
-    def __aiter__(self) -> AsyncIterator[GenerationEvent]: ...
+    def __aiter__(self) -> AsyncGenerator[GenerationEvent]: ...
 
     async def aclose(self) -> None: ...
 

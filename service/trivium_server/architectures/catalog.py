@@ -12,45 +12,36 @@ import asyncio
 import contextlib
 import datetime
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from trivium_server.architectures.capabilities import ModelCard, ServedModel
-from trivium_server.architectures.model_folder import ModelFolder, ModelFolderError, read_store
+from trivium_server.architectures.encoder_facts import encoder_facts
+from trivium_server.architectures.model_folder import ModelFolder, read_store
+from trivium_server.architectures.model_loading import LOADED_PERCENT, Family, load_folder, told_cause, without_paths
 from trivium_server.architectures.model_state import ModelState, ModelStatus, StatusBoard
 from trivium_server.architectures.near_matches import near_matches
-from trivium_server.config import GenerationConfig, RuntimeConfig
+from trivium_server.config import Config
 from trivium_server.errors import (
     CallAborted,
     ModelFailed,
     ModelNotFound,
     ModelNotReady,
-    TriviumError,
+    ServerDraining,
     UnsupportedFeature,
 )
 from trivium_server.telemetry import log
 
 _logger = logging.getLogger("trivium.models")
 
-Progress = Callable[[float], None]
-Loader = Callable[[Path, RuntimeConfig, GenerationConfig, Progress], ServedModel]
+__all__ = ["Catalog", "Family", "Lease"]
 
 _T = TypeVar("_T")
-_VERIFIED_PERCENT = 30
-_LOADED_PERCENT = 90
 _AT_REST = frozenset({ModelState.AVAILABLE, ModelState.FAILED})
+_LOADING = frozenset({ModelState.LOADING, ModelState.WARMING})
 _RETRY_AFTER_S = {ModelState.LOADING: 2.0, ModelState.WARMING: 1.0, ModelState.DRAINING: 1.0}
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """How a family's models are loaded, and the errors whose text tells an operator what is wrong with a folder."""
-
-    load: Loader
-    errors: tuple[type[Exception], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +62,20 @@ class _Entry:
         self.unused = asyncio.Event()
         self.unused.set()
         self.task: asyncio.Task[None] | None = None
+        # Until when an unloading waits for the leases, on the clock of the event loop, and that waiting itself.
+        self.unload_by_s = 0.0
+        self.waiting: asyncio.Timeout | None = None
+
+
+class _AbandonedError(Exception):
+    """Ends a load in its thread, because the server stops."""
 
 
 class Catalog:
     """See the module. `families` has each family by the `architecture` of model.toml."""
 
-    def __init__(
-        self, store: Path, *, runtime: RuntimeConfig, generation: GenerationConfig, families: Mapping[str, Family]
-    ) -> None:
-        self._store = store
-        self._runtime = runtime
-        self._generation = generation
+    def __init__(self, config: Config, families: Mapping[str, Family]) -> None:
+        self._config = config
         self._families = families
         self._entries: dict[str, _Entry] = {}
         self._board = StatusBoard()
@@ -94,7 +88,7 @@ class Catalog:
     async def scan(self) -> None:
         """Reads the store again: new folders are added, vanished ones removed unless their model is in use."""
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._scanner, read_store, self._store)
+        found = await loop.run_in_executor(self._scanner, read_store, self._config.models.dir)
         for folder in found:
             entry = self._entries.get(folder.card.name)
             if entry is None:
@@ -106,7 +100,7 @@ class Catalog:
                 ModelStatus(
                     card=folder.card,
                     state=ModelState.FAILED if folder.problem else ModelState.AVAILABLE,
-                    failure=folder.problem,
+                    failure=without_paths(folder.problem, folder.path),
                 )
             )
         for name in self._entries.keys() - {folder.card.name for folder in found}:
@@ -132,8 +126,8 @@ class Catalog:
         return self._board.watch()
 
     @contextlib.contextmanager
-    def lease(self, name: str, capability: type[_T]) -> Iterator[Lease[_T]]:
-        """Lends the model for one call.
+    def lease(self, name: str, capability: type[_T], field: str = "input.model") -> Iterator[Lease[_T]]:
+        """Lends the model for one call. `field` of the request names it.
 
         Raises ModelNotFound, ModelNotReady, ModelFailed, or UnsupportedFeature when the model has not this capability.
         """
@@ -144,7 +138,7 @@ class Catalog:
         if status.state is not ModelState.READY or entry.model is None:
             raise ModelNotReady(name, status.state.name, _RETRY_AFTER_S.get(status.state))
         if not isinstance(entry.model, capability):
-            raise UnsupportedFeature("input.model", f"model {name!r} cannot do this")
+            raise UnsupportedFeature(field, f"model {name!r} cannot do this")
         entry.leases += 1
         entry.unused.clear()
         try:
@@ -157,10 +151,10 @@ class Catalog:
     async def load(self, name: str) -> AsyncGenerator[ModelStatus]:
         """Loads a model and yields how it is until it is ready; joins a load that is under way.
 
-        Closing the iterator does not stop the load. Raises ModelNotFound, ModelNotReady while it drains, ModelFailed.
+        Closing the iterator does not stop the load. Raises ModelNotFound, ModelNotReady while it drains, ModelFailed,
+        and ServerDraining once loading was stopped.
         """
-        if self._closed:
-            raise ModelNotReady(name, ModelState.DRAINING.name, _RETRY_AFTER_S[ModelState.DRAINING])
+        self._require_open()
         if name not in self._entries or self._board.get(name).state in _AT_REST:
             # The folder may have been added or replaced since the store was last read.
             await self.scan()
@@ -173,6 +167,8 @@ class Catalog:
             async for status in statuses:
                 if status.state is ModelState.FAILED:
                     raise ModelFailed(name, status.failure)
+                if status.state is not ModelState.READY:
+                    self._require_open()
                 if status.state in {ModelState.AVAILABLE, ModelState.DRAINING}:
                     raise CallAborted(name)
                 yield status
@@ -196,24 +192,44 @@ class Catalog:
     async def unload(self, name: str, drain_s: float) -> ModelStatus:
         """Finishes the model's calls, aborts those that still run after drain_s seconds, and frees it.
 
-        Cancelling this does not stop the unloading. Raises ModelNotFound, and ModelNotReady while it loads.
+        Where it is being unloaded already, the shorter time counts. Cancelling this does not stop the unloading. Raises
+        ModelNotFound, and ModelNotReady while it loads.
         """
         status = self.status(name)
         entry = self._entries[name]
-        if status.state in {ModelState.LOADING, ModelState.WARMING}:
+        if status.state in _LOADING:
             raise ModelNotReady(name, status.state.name, None)
+        unload_by_s = asyncio.get_running_loop().time() + drain_s
         if status.state is ModelState.READY:
+            entry.unload_by_s = unload_by_s
             self._board.change(name, state=ModelState.DRAINING)
-            entry.task = asyncio.create_task(self._unload(entry, drain_s), name=f"unload {name}")
+            entry.task = asyncio.create_task(self._unload(entry), name=f"unload {name}")
+        elif unload_by_s < entry.unload_by_s:
+            entry.unload_by_s = unload_by_s
+            if entry.waiting:
+                entry.waiting.reschedule(unload_by_s)
         if self._board.get(name).state is ModelState.DRAINING and entry.task:
             await asyncio.shield(entry.task)
         return self._board.get(name)
 
-    async def close(self, grace_s: float) -> None:
-        """Unloads everything. Nothing can be loaded afterwards."""
+    async def stop_loading(self) -> None:
+        """Abandons loads that are under way. Nothing can be loaded afterwards."""
         self._closed = True
-        await self.settled()
-        names = [status.card.name for status in self.statuses() if status.state is ModelState.READY]
+        loading = [entry for name, entry in self._entries.items() if self._board.get(name).state in _LOADING]
+        tasks = [entry.task for entry in loading if entry.task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        # A thread inside ONNX Runtime cannot be interrupted: what it loads is dropped when it comes back.
+        for entry in loading:
+            if self._board.get(entry.folder.card.name).state in _LOADING:
+                self._board.put(ModelStatus(card=entry.folder.card, state=ModelState.AVAILABLE))
+
+    async def close(self, grace_s: float) -> None:
+        """Unloads everything, also what is being unloaded with a longer grace. Nothing can be loaded afterwards."""
+        await self.stop_loading()
+        used = {ModelState.READY, ModelState.DRAINING}
+        names = [status.card.name for status in self.statuses() if status.state in used]
         await asyncio.gather(*(self.unload(name, grace_s) for name in names))
         self._loader.shutdown(wait=False)
         self._scanner.shutdown(wait=False)
@@ -222,44 +238,30 @@ class Catalog:
         name = entry.folder.card.name
         try:
             async with self._one_load:
-                if self._closed:
-                    self._board.put(ModelStatus(card=entry.folder.card, state=ModelState.AVAILABLE))
-                    return
                 log(_logger, logging.INFO, "loading", model=name, folder=str(entry.folder.path))
                 await self._load_now(entry, name)
             log(_logger, logging.INFO, "model is ready", model=name, digest=entry.folder.card.digest)
-        except ModelFailed as error:
-            self._fail(name, error.metadata.get("cause", error.message))
-        except (TriviumError, ModelFolderError, ValueError, OSError) as error:
-            self._fail(name, str(error))
         except Exception as error:  # files that others made: whatever comes, the other models go on
-            family = self._families.get(entry.folder.family)
-            if family and isinstance(error, family.errors):
-                self._fail(name, str(error))
-                return
-            _logger.exception("loading %s met a defect", name)
-            self._fail(name, f"internal error ({type(error).__name__}), see the server's log")
+            cause = told_cause(error, self._families)
+            if cause is None:
+                _logger.exception("loading %s met a defect", name)
+                cause = f"internal error ({type(error).__name__}), see the server's log"
+            self._fail(entry, "model could not be loaded", cause)
 
     async def _load_now(self, entry: _Entry, name: str) -> None:
         loop = asyncio.get_running_loop()
 
-        def verified(share: float) -> None:
-            loop.call_soon_threadsafe(self._progress, name, _VERIFIED_PERCENT * share)
+        def progress(percent: float) -> None:
+            if self._closed:
+                raise _AbandonedError
+            loop.call_soon_threadsafe(self._progress, name, percent)
 
-        def loaded(share: float) -> None:
-            span = _LOADED_PERCENT - _VERIFIED_PERCENT
-            loop.call_soon_threadsafe(self._progress, name, _VERIFIED_PERCENT + span * share)
+        def read() -> tuple[ModelFolder, ServedModel]:
+            return load_folder(entry.folder.path, self._families, self._config, progress)
 
-        def read() -> ServedModel:
-            folder = entry.folder
-            folder.verify(verified)
-            if folder.family not in self._families:
-                known = ", ".join(sorted(self._families))
-                raise ModelFolderError(f"model.toml: unknown family {folder.family!r}; this server knows {known}")
-            return self._families[folder.family].load(folder.path, self._runtime, self._generation, loaded)
-
-        model = await loop.run_in_executor(self._loader, read)
-        self._board.change(name, state=ModelState.WARMING, progress_percent=_LOADED_PERCENT)
+        # The folder may have been replaced while the load waited for its turn.
+        entry.folder, model = await loop.run_in_executor(self._loader, read)
+        self._board.change(name, card=entry.folder.card, state=ModelState.WARMING, progress_percent=LOADED_PERCENT)
         try:
             await model.warm_up()
         except BaseException:
@@ -273,27 +275,41 @@ class Catalog:
             ready_time=datetime.datetime.now(datetime.UTC),
             limits=getattr(model, "limits", None),
             sampling_defaults=getattr(model, "sampling_defaults", None),
+            encoder=encoder_facts(model),
         )
 
     def _progress(self, name: str, percent: float) -> None:
         status = self._board.get(name)
         if status.state is ModelState.LOADING and int(percent) > status.progress_percent:
-            self._board.change(name, progress_percent=min(_LOADED_PERCENT, int(percent)))
+            self._board.change(name, progress_percent=min(LOADED_PERCENT, int(percent)))
 
-    def _fail(self, name: str, cause: str) -> None:
-        log(_logger, logging.ERROR, "model could not be loaded", model=name, cause=cause)
-        self._board.change(name, state=ModelState.FAILED, failure=cause)
+    def _fail(self, entry: _Entry, event: str, cause: str) -> None:
+        name = entry.folder.card.name
+        log(_logger, logging.ERROR, event, model=name, cause=cause)
+        failure = without_paths(cause, entry.folder.path)
+        self._board.put(ModelStatus(card=entry.folder.card, state=ModelState.FAILED, failure=failure))
 
-    async def _unload(self, entry: _Entry, drain_s: float) -> None:
+    async def _unload(self, entry: _Entry) -> None:
         name = entry.folder.card.name
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(drain_s):
+            async with asyncio.timeout_at(entry.unload_by_s) as entry.waiting:
                 await entry.unused.wait()
+        entry.waiting = None
         model, entry.model = entry.model, None
-        if model is not None:
-            await model.close(0.0)
+        try:
+            if model is not None:
+                await model.close(0.0)
+        except Exception as error:
+            _logger.exception("unloading %s met a defect", name)
+            cause = f"unloading it met an internal error ({type(error).__name__}), see the server's log"
+            self._fail(entry, "model could not be unloaded", cause)
+            return
         self._board.put(ModelStatus(card=entry.folder.card, state=ModelState.AVAILABLE))
         log(_logger, logging.INFO, "model is unloaded", model=name)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ServerDraining(_RETRY_AFTER_S[ModelState.DRAINING])
 
     def _not_found(self, name: str) -> ModelNotFound:
         return ModelNotFound(name[:256], near_matches(name[:256], self._entries))

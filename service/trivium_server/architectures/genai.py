@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,26 +12,26 @@ from tokenizers import Tokenizer
 
 from trivium_server.architectures.answer import Answer, Candidate
 from trivium_server.architectures.capabilities import (
-    Conversation,
     GenerationRequest,
     ModelLimits,
     Prompt,
     PromptToken,
     SamplingDefaults,
     SamplingOverrides,
-    TextPrompt,
     TokenPrompt,
 )
 from trivium_server.architectures.genai_folder import FolderError, GenaiFolder, read_genai_folder
-from trivium_server.config import GenerationConfig, RuntimeConfig
+from trivium_server.architectures.prompt_encoder import PromptEncoder, input_field, num_characters
+from trivium_server.config import Config
 from trivium_server.decoding.decoder import Decoder, GraphError
-from trivium_server.decoding.engine import Engine, EngineClosedError, warm_up
-from trivium_server.decoding.sampling import NonFiniteLogitsError, SamplingParameters
+from trivium_server.decoding.distribution import Distributions
+from trivium_server.decoding.engine import Engine, EngineClosedError
+from trivium_server.decoding.sampling import SamplingParameters
 from trivium_server.decoding.sequence import DecodeRequest, StopConditions
-from trivium_server.errors import CallAborted, FieldViolation, InputTooLong, InvalidArgument, UnsupportedFeature
+from trivium_server.errors import CallAborted, FieldViolation, InputTooLong, InvalidArgument
 from trivium_server.runtime.session import Session, SessionError, SessionOptions
 from trivium_server.text.assembler import TextAssembler
-from trivium_server.text.chat_template import ChatTemplate, ChatTemplateError
+from trivium_server.text.chat_template import ChatTemplateError
 from trivium_server.text.vocabulary import UnsupportedTokenizerError, Vocabulary, read_vocabulary
 
 LOAD_ERRORS = (
@@ -41,26 +40,20 @@ LOAD_ERRORS = (
     GraphError,
     ChatTemplateError,
     UnsupportedTokenizerError,
-    NonFiniteLogitsError,
 )
 """What `load` raises about a folder; the text says what is wrong with it."""
 
-# Shorter prompts are tokenized on the event loop: a tenth of a millisecond, less than a hop to a thread and back.
-_INLINE_CHARACTERS = 2048
 _TOKENIZER_THREADS = 2
-# What a template roughly adds to a message.
-_TEMPLATE_CHARACTERS = 40
 
 _T = TypeVar("_T")
 
 
-def load(
-    folder: Path, runtime: RuntimeConfig, generation: GenerationConfig, progress: Callable[[float], None]
-) -> "GenaiModel":
+def load(folder: Path, config: Config, progress: Callable[[float], None]) -> "GenaiModel":
     """Loads a model folder; takes seconds, so call it off the event loop. progress: called with 0 to 1.
 
     Raises one of LOAD_ERRORS with what is wrong.
     """
+    runtime, generation = config.runtime, config.generation
     description = read_genai_folder(folder, precision=runtime.precision)
     tokenizer_file = folder / "tokenizer.json"
     if not tokenizer_file.exists():
@@ -86,8 +79,21 @@ def load(
         slots=generation.slots,
         capacity=min(description.context_length, generation.max_context_tokens),
     )
+    # Logits are on the CPU wherever the decoder runs.
+    options = dataclasses.replace(
+        options, execution_providers=("CPUExecutionProvider",), intra_op_threads=1, spin_duration_us=0
+    )
+    distributions = Distributions(
+        vocabulary_size=description.vocabulary_size, max_rows=generation.slots, options=options
+    )
+    engine = Engine(
+        decoder,
+        distributions,
+        queue_size=generation.queue_size,
+        prefill_chunk_tokens=generation.prefill_chunk_tokens,
+    )
     progress(1.0)
-    return GenaiModel(folder.name, description, tokenizer, vocabulary, session.execution_provider, decoder, generation)
+    return GenaiModel(folder.name, description, tokenizer, vocabulary, session.execution_provider, engine)
 
 
 class GenaiModel:
@@ -100,37 +106,27 @@ class GenaiModel:
         tokenizer: Tokenizer,
         vocabulary: Vocabulary,
         execution_provider: str,
-        decoder: Decoder,
-        generation: GenerationConfig,
+        engine: Engine,
     ) -> None:
         self._name = name
-        self._tokenizer = tokenizer
-        # Control tokens in a caller's text are text; those that a template puts in are not.
-        self._tokenizer.encode_special_tokens = True
-        self._template_tokenizer = Tokenizer.from_str(tokenizer.to_str())
         self._vocabulary = vocabulary
         self._end_ids = folder.end_ids
-        self._template = None
-        if folder.chat_template is not None:
-            self._template = ChatTemplate(
-                folder.chat_template,
-                control_tokens=vocabulary.special.values(),
-                variables=folder.template_variables,
-            )
-        self._control_ids = {text: index for index, text in vocabulary.special.items()}
-        self._decoder = decoder
-        self._generation = generation
-        self._engine = Engine(
-            decoder, queue_size=generation.queue_size, prefill_chunk_tokens=generation.prefill_chunk_tokens
+        self._prompts = PromptEncoder(
+            name,
+            tokenizer,
+            vocabulary,
+            chat_template=folder.chat_template,
+            template_variables=folder.template_variables,
         )
+        self._engine = engine
         self._executor = ThreadPoolExecutor(_TOKENIZER_THREADS, thread_name_prefix="tokenize")
         self.execution_provider = execution_provider
-        context = decoder.cache.capacity
+        context = engine.capacity
         self.limits = ModelLimits(
             max_input_tokens=context - 1,
             max_output_tokens=context - 1,
             max_context_tokens=context,
-            max_candidates=decoder.cache.slots,
+            max_candidates=engine.slots,
             vocabulary_size=folder.vocabulary_size,
         )
         stated = folder.sampling_defaults
@@ -147,8 +143,7 @@ class GenaiModel:
 
     async def warm_up(self) -> None:
         loop = asyncio.get_running_loop()
-        chunk = self._generation.prefill_chunk_tokens
-        await loop.run_in_executor(self._executor, functools.partial(warm_up, self._decoder, chunk))
+        await loop.run_in_executor(self._executor, self._engine.warm_up)
         self._engine.start()
 
     async def close(self, grace_s: float) -> None:
@@ -167,7 +162,7 @@ class GenaiModel:
         stop = self._stop_conditions(request.sampling)
         ids = await self.tokenize(request.prompt)
         if len(ids) > self.limits.max_input_tokens:
-            raise InputTooLong(_field(request.prompt), len(ids), self.limits.max_input_tokens)
+            raise InputTooLong(input_field(request.prompt), len(ids), self.limits.max_input_tokens)
         defaults, sampling = self.sampling_defaults, request.sampling
         count = _given(sampling.candidate_count, defaults.candidate_count)
         candidates = [
@@ -197,7 +192,7 @@ class GenaiModel:
             decode_request,
             candidates,
             model=self._name,
-            input_characters=_characters(request.prompt),
+            input_characters=num_characters(request.prompt),
             accepted_s=accepted_s,
         )
 
@@ -212,38 +207,12 @@ class GenaiModel:
     async def tokenize(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, TokenPrompt):
             return list(prompt.ids)
-        num_messages = len(prompt.messages) if isinstance(prompt, Conversation) else 1
-        if _characters(prompt) + _TEMPLATE_CHARACTERS * num_messages <= _INLINE_CHARACTERS:
-            ids = self._encode(prompt)
-        else:
+        ids = self._prompts.encode_at_once(prompt)
+        if ids is None:
             loop = asyncio.get_running_loop()
-            ids = await loop.run_in_executor(self._executor, self._encode, prompt)
+            ids = await loop.run_in_executor(self._executor, self._prompts.encode, prompt)
         if not ids:
-            raise InvalidArgument(FieldViolation(_field(prompt), "has no tokens"))
-        return ids
-
-    def _encode(self, prompt: Conversation | TextPrompt) -> list[int]:
-        if isinstance(prompt, TextPrompt):
-            return _ids_of(self._tokenizer, prompt.text, add_special_tokens=True)
-        if self._template is None:
-            raise UnsupportedFeature(
-                "input.conversation", f"model {self._name!r} has no chat template; send text instead"
-            )
-        try:
-            pieces = self._template.render([(message.role.value, message.text) for message in prompt.messages])
-        except ChatTemplateError as error:
-            raise InvalidArgument(
-                FieldViolation("input.conversation", f"the model's template refused it: {error}")
-            ) from error
-        if not any(piece.is_spelled_out for piece in pieces):
-            text = "".join(piece.text for piece in pieces)
-            return _ids_of(self._template_tokenizer, text, add_special_tokens=False)
-        ids: list[int] = []
-        for piece in pieces:
-            if piece.is_control:
-                ids.append(self._control_ids[piece.text])
-            else:
-                ids.extend(_ids_of(self._tokenizer, piece.text, add_special_tokens=False))
+            raise InvalidArgument(FieldViolation(input_field(prompt), "has no tokens"))
         return ids
 
 
@@ -261,32 +230,5 @@ def _parameters(sampling: SamplingOverrides, defaults: SamplingDefaults) -> Samp
     )
 
 
-def _ids_of(tokenizer: Tokenizer, text: str, *, add_special_tokens: bool) -> list[int]:
-    if len(text) <= _INLINE_CHARACTERS:
-        return list(tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
-    # Unlike encode, this releases the GIL: a prompt of a megabyte takes seconds, during which others are served.
-    return list(tokenizer.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids)
-
-
 def _given(value: _T | None, default: _T) -> _T:
     return default if value is None else value
-
-
-def _field(prompt: Prompt) -> str:
-    match prompt:
-        case Conversation():
-            return "input.conversation"
-        case TextPrompt():
-            return "input.text"
-        case TokenPrompt():
-            return "input.tokens"
-
-
-def _characters(prompt: Prompt) -> int:
-    match prompt:
-        case Conversation():
-            return sum(len(message.text) for message in prompt.messages)
-        case TextPrompt():
-            return len(prompt.text)
-        case TokenPrompt():
-            return 0

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Self
 
-from trivium_server.architectures.capabilities import ModelCard, ModelLimits, SamplingDefaults
+from trivium_server.architectures.capabilities import Capability, ModelCard, ModelLimits, SamplingDefaults
+from trivium_server.architectures.encoder_facts import EncoderFacts
 
 
 class ModelState(Enum):
@@ -24,7 +25,11 @@ class ModelState(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStatus:
-    """How a model is at one moment. `failure` says why where state is FAILED; limits are known once it was loaded."""
+    """How a model is at one moment. `failure` says why where state is FAILED.
+
+    limits, sampling_defaults and encoder are known once it was loaded: the first two of a model that generates text,
+    the last of one that encodes it.
+    """
 
     card: ModelCard
     state: ModelState
@@ -33,6 +38,12 @@ class ModelStatus:
     ready_time: datetime.datetime | None = None
     limits: ModelLimits | None = None
     sampling_defaults: SamplingDefaults | None = None
+    encoder: EncoderFacts | None = None
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What its folder says that it can do, and what it is found to be able to do once it was loaded."""
+        return self.card.capabilities | self.encoder.capabilities if self.encoder else self.card.capabilities
 
 
 class StatusBoard:

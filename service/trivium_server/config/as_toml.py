@@ -7,7 +7,11 @@ from trivium_server.config.tree import Config
 
 
 def as_toml(config: Config) -> str:
-    """Returns every setting with what it means and what it may be. What is not set is a comment."""
+    """Returns every setting with what it means and what it may be.
+
+    What is not set is a comment, and so is a default that was worked out for this machine or user: the file may be
+    meant for another.
+    """
     lines: list[str] = []
     section = ""
     for setting in settings():
@@ -17,8 +21,9 @@ def as_toml(config: Config) -> str:
             section = here
         value = getattr(getattr(config, here), name)
         is_set = value is not None or setting.key == "models.load"
+        is_worked_out = setting.is_computed and value == setting.default
         lines.append(f"# {setting.about} Allowed: {setting.kind.allowed}. Environment: {setting.env_name}")
-        lines.append(f"{name} = {toml_value(value)}" if is_set else f"# {name} =")
+        lines.append("# " * (is_worked_out or not is_set) + f"{name} = {toml_value(value) if is_set else ''}".rstrip())
     return "\n".join(lines)
 
 

@@ -39,6 +39,7 @@ class Setting:
     kind: Kind
     about: str
     default: object
+    is_computed: bool
 
     @property
     def env_name(self) -> str:
@@ -56,6 +57,7 @@ def settings() -> Iterator[Setting]:
                 kind=item.metadata["kind"],
                 about=item.metadata["about"],
                 default=getattr(group, item.name),
+                is_computed=item.metadata["is_computed"],
             )
 
 

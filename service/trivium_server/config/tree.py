@@ -14,8 +14,9 @@ MAX_PROMPT_BYTES = 1024 * 1024
 """The contract's own limit on the text of a prompt; a server may only lower it."""
 
 
-def _setting(default: _T, kind: Kind, about: str) -> _T:
-    return field(default=default, metadata={"kind": kind, "about": about})
+def _setting(default: _T, kind: Kind, about: str, *, is_computed: bool = False) -> _T:
+    """is_computed: the default is that of this machine or user, and another one elsewhere."""
+    return field(default=default, metadata={"kind": kind, "about": about, "is_computed": is_computed})
 
 
 def _listen(text: str) -> str:
@@ -97,7 +98,9 @@ class DrainConfig:
 class ModelsConfig:
     """Which models are served."""
 
-    dir: Path = _setting(default_models_dir(), FilePath(), "The model store: one folder for each model.")
+    dir: Path = _setting(
+        default_models_dir(), FilePath(), "The model store: one folder for each model.", is_computed=True
+    )
     load: tuple[str, ...] | None = _setting(
         None,
         Names("`all`, `none`, or names of models", has_all=True, has_none=True),
@@ -110,7 +113,10 @@ class RuntimeConfig:
     """How ONNX Runtime runs a model."""
 
     intra_op_threads: int = _setting(
-        usable_cpus(), Int(1, 1024), "Threads of one model run; by default the CPUs that this process may use."
+        usable_cpus(),
+        Int(1, 1024),
+        "Threads of one model run; by default the CPUs that this process may use.",
+        is_computed=True,
     )
     spin_duration_us: int = _setting(
         200,
@@ -133,7 +139,7 @@ class RuntimeConfig:
 class GenerationConfig:
     """How text is generated."""
 
-    slots: int = _setting(8, Int(1, 256), "Requests that one language model decodes together.")
+    slots: int = _setting(8, Int(1, 256), "Candidate sequences that one language model decodes together.")
     max_context_tokens: int = _setting(
         4096,
         Int(16, 1_048_576),
@@ -142,7 +148,26 @@ class GenerationConfig:
     prefill_chunk_tokens: int = _setting(
         64, Int(1, 4096), "Tokens of a prompt that are read between two decoding steps of the others."
     )
-    queue_size: int = _setting(64, Int(0, 10_000), "Requests of one model that may wait for a slot.")
+    queue_size: int = _setting(64, Int(0, 10_000), "Candidate sequences of one model that may wait for a slot.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodingConfig:
+    """How texts are embedded, ranked and classified."""
+
+    runners: int = _setting(
+        usable_cpus(),
+        Int(1, 1024),
+        "Batches of one text encoder that run at the same time, with one thread each; by default the CPUs that this "
+        "process may use.",
+        is_computed=True,
+    )
+    batch_tokens: int = _setting(
+        512, Int(1, 1_048_576), "Tokens of one batch at most, padding included; a longer text runs alone."
+    )
+    max_callers: int = _setting(
+        256, Int(1, 100_000), "Calls of one text encoder that may wait or run; more are refused at once."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +192,7 @@ class Config:
     models: ModelsConfig = field(default_factory=ModelsConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
+    encoding: EncodingConfig = field(default_factory=EncodingConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
     @property

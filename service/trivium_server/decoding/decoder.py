@@ -83,6 +83,25 @@ class Decoder:
         self.cache.grow()
         return logits[:count]
 
+    def warm_up(self, prefill_tokens: int) -> None:
+        """Runs every shape that traffic will use once: reading that many tokens of a prompt, and each batch size.
+
+        Leaves the cache empty. Raises SessionError when a run fails and GraphError when the graph produces NaN or
+        infinity.
+        """
+        chunk = min(prefill_tokens, self.cache.capacity - 1)
+        self.prefill(np.ones(chunk, np.int64), 0, want_logits=False)
+        logits = self.prefill(np.ones(2, np.int64), 0, want_logits=True)
+        if logits is None or not np.isfinite(logits).all():
+            raise GraphError("the graph produces logits that are not finite")
+        for count in range(1, self.cache.slots + 1):
+            for _ in range(count):
+                self.cache.append_staged(1)
+            self.decode([1] * count)
+            for slot in range(count - 1, -1, -1):
+                self.cache.remove(slot)
+        self.cache.release_staging()
+
     def _bound(self, first: int, count: int) -> Rows:
         rows = self._rows.get((first, count))
         if rows is None:

@@ -10,12 +10,15 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from collections.abc import Sequence as SequenceOf
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trivium_server.decoding.decoder import Decoder, Logits
-from trivium_server.decoding.sampling import NonFiniteLogitsError, rank
+from trivium_server.decoding.distribution import Distributions
+from trivium_server.decoding.sampling import choose, rank
 from trivium_server.decoding.scheduler import PrefillChunk, Scheduler
 from trivium_server.decoding.sequence import (
     DecodeRequest,
@@ -40,9 +43,13 @@ class Engine:
     Accepts as many sequences as there are slots, and queue_size more that wait.
     """
 
-    def __init__(self, decoder: Decoder, *, queue_size: int, prefill_chunk_tokens: int) -> None:
+    def __init__(
+        self, decoder: Decoder, distributions: Distributions, *, queue_size: int, prefill_chunk_tokens: int
+    ) -> None:
         self._decoder = decoder
+        self._distributions = distributions
         self._scheduler = Scheduler(slots=decoder.cache.slots, prefill_chunk_tokens=prefill_chunk_tokens)
+        self._prefill_chunk_tokens = prefill_chunk_tokens
         self._limit = decoder.cache.slots + queue_size
         self._inbox: queue.SimpleQueue[DecodeRequest | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -66,6 +73,20 @@ class Engine:
         """KV slots in use."""
         return self._decoder.cache.num_live
 
+    @property
+    def slots(self) -> int:
+        """Sequences that can decode together."""
+        return self._decoder.cache.slots
+
+    @property
+    def capacity(self) -> int:
+        """Tokens of prompt and answer that a sequence may have at most."""
+        return self._decoder.cache.capacity
+
+    def warm_up(self) -> None:
+        """Runs every shape that traffic will use once. Call before `start`. Raises SessionError and GraphError."""
+        self._decoder.warm_up(self._prefill_chunk_tokens)
+
     def start(self) -> None:
         """Starts the thread. Call from the event loop on which listeners are to be woken."""
         self._loop = asyncio.get_running_loop()
@@ -78,7 +99,8 @@ class Engine:
             if self._abort:
                 raise EngineClosedError("the engine is closed")
             if self._num_accepted + num > self._limit:
-                raise QueueFull(self._limit, round(min(max(self._service_s, 0.1), 10.0), 1))
+                retry_after_s = round(min(max(self._service_s, 0.1), 10.0), 1)
+                raise QueueFull(self._limit, retry_after_s, unit="candidate sequences")
             self._num_accepted += num
         self._inbox.put(request)
 
@@ -188,8 +210,7 @@ class Engine:
             slots.append(self._decoder.cache.append_staged(len(request.prompt_ids)))
             self._scheduler.running.append((request, sequence))
         self._decoder.cache.release_staging()
-        # Sampling may overwrite the logits, which all candidates share.
-        self._advance(slots, [logits.copy() for _ in slots])
+        self._advance(slots, np.repeat(logits[None], len(slots), axis=0))
 
     def _decode(self) -> None:
         running = self._scheduler.running
@@ -203,24 +224,32 @@ class Engine:
             request.last_step_s = ended
         self._advance(range(len(running)), logits)
 
-    def _advance(self, slots: Iterable[int], logits: Iterable[Logits]) -> None:
-        """Samples the next token of the sequences in these slots, in rising order, and lets go of those that end."""
+    def _advance(self, slots: SequenceOf[int], logits: Logits) -> None:
+        """Samples the next token of the sequences in these slots, in rising order, and lets go of those that end.
+
+        logits: shape (len(slots), vocabulary); overwritten.
+        """
+        sequences = [self._scheduler.running[slot][1] for slot in slots]
+        originals = [
+            row.copy() if sequence.top_logprobs is not None else None
+            for sequence, row in zip(sequences, logits, strict=True)
+        ]
+        tokens = choose([(sequence.sampler, sequence.forbidden) for sequence in sequences], logits, self._distributions)
         ends: list[tuple[int, SequenceEnd]] = []
-        for slot, row in zip(slots, logits, strict=True):
-            end = self._next_token(*self._scheduler.running[slot], row)
+        for slot, token, original in zip(slots, tokens, originals, strict=True):
+            end = self._take_token(*self._scheduler.running[slot], token, original)
             if end is not None:
                 ends.append((slot, end))
         # From the highest slot down, so that the sequence that moves into a freed slot is one that stays.
         for slot, end in reversed(ends):
             self._leave(slot, end)
 
-    def _next_token(self, request: DecodeRequest, sequence: Sequence, logits: Logits) -> SequenceEnd | None:
-        """Samples a token and hands it over; returns how the sequence ended with it, if it did."""
-        original = logits.copy() if sequence.top_logprobs is not None else None
-        try:
-            token = sequence.sampler.choose(logits, sequence.forbidden)
-        except NonFiniteLogitsError:
-            _log.exception("a sequence got logits that are not finite; its call ends with an internal error")
+    def _take_token(
+        self, request: DecodeRequest, sequence: Sequence, token: int | None, original: NDArray[np.float32] | None
+    ) -> SequenceEnd | None:
+        """Hands over a token; returns how the sequence ended with it, if it did. None: its logits were not finite."""
+        if token is None:
+            _log.error("a sequence got logits that are not finite; its call ends with an internal error")
             return SequenceEnd(reason=EndReason.FAILED)
         stop = sequence.stop
         if token in stop.end_ids:
@@ -297,22 +326,3 @@ def _over(request: DecodeRequest, now_s: float) -> EndReason | None:
     if request.is_cancelled:
         return EndReason.CANCELLED
     return EndReason.DEADLINE if now_s >= request.deadline_s else None
-
-
-def warm_up(decoder: Decoder, prefill_chunk_tokens: int) -> None:
-    """Runs every shape that traffic will use once: reading a prompt, and each batch size.
-
-    Raises SessionError when a run fails and NonFiniteLogitsError when the graph produces NaN or infinity.
-    """
-    chunk = min(prefill_chunk_tokens, decoder.cache.capacity - 1)
-    decoder.prefill(np.ones(chunk, np.int64), 0, want_logits=False)
-    logits = decoder.prefill(np.ones(2, np.int64), 0, want_logits=True)
-    if logits is None or not np.isfinite(logits).all():
-        raise NonFiniteLogitsError("the graph produces logits that are not finite")
-    for count in range(1, decoder.cache.slots + 1):
-        for _ in range(count):
-            decoder.cache.append_staged(1)
-        decoder.decode([1] * count)
-        for slot in range(count - 1, -1, -1):
-            decoder.cache.remove(slot)
-    decoder.cache.release_staging()

@@ -11,16 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from trivium_server.decoding.distribution import Distribution, Distributions, Logits
 from trivium_server.numerics import log_softmax, top_indices
 
-Logits = NDArray[np.float32]
-
-# How far below the likeliest token, in units of temperature, a token still counts: e^-32 is 1e-14, so all that
-# lie beyond weigh together less than the last bit of a float.
-_DEPTH = 32.0
-# Where they are too many to be picked out, their weights are computed no lower than this: exp is slow where it
-# underflows.
-_FLOOR = np.float32(-80.0)
+# Below it the likeliest token is as good as certain, and its inverse stays far from infinity.
+_LEAST_TEMPERATURE = 1e-4
 # Where top-p looks for the tokens that it keeps: first among the few that are nearly as likely as the likeliest.
 _HEAD_DEPTHS = (6.0, 12.0, np.inf)
 _BLOCK = 256
@@ -49,10 +44,6 @@ class RankedToken:
     logprob: float
 
 
-class NonFiniteLogitsError(Exception):
-    """The graph produced NaN or infinity."""
-
-
 class Sampler:
     """The state of one sequence's sampling. Used by the engine's thread alone."""
 
@@ -72,27 +63,21 @@ class Sampler:
             self._seen = np.zeros(vocabulary_size, np.bool_)
             self._seen[list(prompt_ids)] = True
 
-    def choose(self, logits: Logits, forbidden: NDArray[np.intp] | None = None) -> int:
-        """Returns the next token. May overwrite `logits`, shape (vocabulary,).
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the likeliest token is taken, so that no distribution is needed."""
+        return self._parameters.temperature == 0.0
 
-        forbidden: ids that must not be chosen now. Raises NonFiniteLogitsError.
+    @property
+    def temperature(self) -> float:
+        """What this sampler's logits are to be divided by."""
+        return 1.0 if self.is_greedy else max(self._parameters.temperature, _LEAST_TEMPERATURE)
+
+    def adjust(self, logits: Logits, forbidden: NDArray[np.intp] | None = None) -> None:
+        """Applies penalties, biases and prohibitions to logits, shape (vocabulary,), in place.
+
+        forbidden: ids that must not be chosen now.
         """
-        # NaN and +inf both win an argmax, so one look at the winner finds them.
-        best = int(logits.argmax())
-        if not np.isfinite(logits[best]):
-            raise NonFiniteLogitsError("the model produced logits that are not finite")
-        adjusted = self._adjust(logits, forbidden)
-        if adjusted is not None:
-            logits, best = adjusted, int(adjusted.argmax())
-        token = best if self._parameters.temperature == 0.0 else self._sample(logits, best)
-        if self._counts is not None:
-            self._counts[token] += 1
-        if self._seen is not None:
-            self._seen[token] = True
-        return token
-
-    def _adjust(self, logits: Logits, forbidden: NDArray[np.intp] | None) -> Logits | None:
-        """Applies penalties, biases and prohibitions in place; None where there are none."""
         p = self._parameters
         if self._seen is not None:
             ids = np.flatnonzero(self._seen)
@@ -105,45 +90,109 @@ class Sampler:
             logits[self._bias_ids] += self._bias
         if forbidden is not None:
             logits[forbidden] = -np.inf
-        changed = self._seen is not None or self._counts is not None or len(self._bias_ids) or forbidden is not None
-        return logits if changed else None
 
-    def _sample(self, logits: Logits, best: int) -> int:
+    def draw(self, distribution: Distribution) -> int | None:
+        """Returns a token of the distribution at this sampler's temperature; None where it is of no finite logits."""
+        if np.isnan(distribution.likeliest[0]):
+            return None
+        ids, likeliest = distribution.ids, distribution.likeliest
+        if self.is_greedy:
+            return int(ids[0])
+        uniform = self._random.random()
+        masses = np.cumsum(likeliest, dtype=np.float64)
+        count = self._count_drawable(distribution, masses)
+        if count is not None:
+            target = min(uniform * masses[count - 1], np.nextafter(masses[count - 1], 0.0))
+            return int(ids[np.searchsorted(masses[:count], target, side="right")])
+        if self._cuts:
+            return self._draw_cut(distribution, uniform)
+        if uniform < masses[-1]:
+            return int(ids[np.searchsorted(masses, uniform, side="right")])
+        rest = distribution.probabilities.copy()
+        rest[ids] = 0.0
+        # Where the likeliest hold everything, their sum may still round to less than 1.
+        return draw(rest, self._random.random()) if rest.any() else int(ids[0])
+
+    def count(self, token: int) -> None:
+        """Takes note of a token that was chosen, for the penalties."""
+        if self._counts is not None:
+            self._counts[token] += 1
+        if self._seen is not None:
+            self._seen[token] = True
+
+    @property
+    def _cuts(self) -> bool:
         p = self._parameters
-        ids, weights = self._weigh(logits, best)
+        return p.top_k > 0 or p.top_p < 1.0 or p.min_p > 0.0
+
+    def _count_drawable(self, distribution: Distribution, masses: NDArray[np.float64]) -> int | None:
+        """Returns how many of the likeliest tokens may be drawn; None when others may be as well.
+
+        masses: the cumulative sums of the likeliest tokens' probabilities.
+        """
+        p, likeliest = self._parameters, distribution.likeliest
+        count, total = len(likeliest), 1.0
+        is_whole = count == len(distribution.probabilities)
+        if p.top_k and (p.top_k <= count or is_whole):
+            count, is_whole = min(count, p.top_k), True
+        elif p.top_k:
+            return None
+        if is_whole:
+            total = masses[count - 1]
         if p.top_p < 1.0:
-            ids, weights = _pick(ids, weights, _nucleus(weights, p.top_p))
+            wanted = p.top_p * total
+            if not is_whole and masses[-1] < wanted:
+                return None
+            count, is_whole = min(count, int(np.searchsorted(masses, wanted)) + 1), True
         if p.min_p > 0.0:
-            ids, weights = _pick(ids, weights, np.flatnonzero(weights >= p.min_p))
-        place = draw(weights, self._random.random())
-        return place if ids is None else int(ids[place])
+            least = np.float32(p.min_p) * likeliest[0]
+            if likeliest[count - 1] < least:
+                count, is_whole = int(np.count_nonzero(likeliest[:count] >= least)), True
+        return count if is_whole else None
 
-    def _weigh(self, logits: Logits, best: int) -> tuple[NDArray[np.intp] | None, NDArray[np.float32]]:
-        """Returns the tokens that may be drawn, None for all, and their probabilities relative to the likeliest."""
-        p = self._parameters
-        peak, scale = logits[best], np.float32(1.0 / max(p.temperature, 1e-4))
-        if p.top_k:
-            ids = top_indices(logits, p.top_k)
-            return ids, np.exp((logits[ids] - peak) * scale)
-        near = logits > peak - np.float32(_DEPTH) / scale
-        if 8 * np.count_nonzero(near) < len(logits):
-            ids = np.flatnonzero(near)
-            return ids, np.exp((logits[ids] - peak) * scale)
-        return None, np.exp(np.maximum((logits - peak) * scale, _FLOOR))
+    def _draw_cut(self, distribution: Distribution, uniform: float) -> int:
+        """Draws where top-k, top-p or min-p keep more than the likeliest tokens that the distribution lists."""
+        p, weights = self._parameters, distribution.probabilities
+        ids: NDArray[np.intp] = top_indices(weights, p.top_k) if p.top_k else np.arange(len(weights))
+        weights = weights[ids]
+        if p.top_p < 1.0:
+            places = _nucleus(weights, p.top_p)
+            ids, weights = ids[places], weights[places]
+        if p.min_p > 0.0:
+            places = np.flatnonzero(weights >= np.float32(p.min_p) * distribution.likeliest[0])
+            ids, weights = ids[places], weights[places]
+        return int(ids[draw(weights, uniform)])
 
 
-def _pick(
-    ids: NDArray[np.intp] | None, weights: NDArray[np.float32], places: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    return places if ids is None else ids[places], weights[places]
+def choose(
+    samplers: Sequence[tuple[Sampler, NDArray[np.intp] | None]], logits: Logits, distributions: Distributions
+) -> list[int | None]:
+    """Returns each sampler's next token, None where its logits, after its adjustments, are not finite.
+
+    samplers: each with the ids that it must not choose now, if any. logits: shape (len(samplers), vocabulary);
+    overwritten.
+    """
+    for (sampler, forbidden), row in zip(samplers, logits, strict=True):
+        sampler.adjust(row, forbidden)
+    if all(sampler.is_greedy for sampler, _ in samplers):
+        best = logits.argmax(axis=1)
+        tokens = [int(i) if np.isfinite(row[i]) else None for row, i in zip(logits, best, strict=True)]
+    else:
+        found = distributions.of(logits, [sampler.temperature for sampler, _ in samplers])
+        tokens = [sampler.draw(row) for (sampler, _), row in zip(samplers, found, strict=True)]
+    for (sampler, _), token in zip(samplers, tokens, strict=True):
+        if token is not None:
+            sampler.count(token)
+    return tokens
 
 
 def _nucleus(weights: NDArray[np.float32], top_p: float) -> NDArray[np.intp]:
     """Returns the places of the fewest largest weights that reach top_p of all, largest first."""
     wanted = top_p * float(weights.sum(dtype=np.float64))
     head = np.arange(len(weights))
+    peak = weights.max()
     for depth in _HEAD_DEPTHS:
-        head = np.flatnonzero(weights >= np.exp(np.float32(-depth)))
+        head = np.flatnonzero(weights >= peak * np.exp(np.float32(-depth)))
         if float(weights[head].sum(dtype=np.float64)) >= wanted:
             break
     order = head[np.argsort(-weights[head], kind="stable")]

@@ -1,10 +1,12 @@
 """Decides what the engine runs next. Pure: no threads, no model, the time is passed in.
 
-Requests wait in order of arrival. One at a time is read in (prefilled), in chunks, with a decoding step of all running
-sequences between two chunks, so that a long prompt delays a running stream by one chunk and not by the whole prompt. A
-request starts when there are slots for all its candidates.
+Requests wait in order of arrival; one that needs more slots than are free lets a few others past. One at a time is read
+in (prefilled), in chunks, with a decoding step of all running sequences between two chunks, so that a long prompt
+delays a running stream by one chunk and not by the whole prompt. A request starts when there are slots for all its
+candidates.
 """
 
+import itertools
 from collections import deque
 from dataclasses import dataclass
 
@@ -60,8 +62,8 @@ class Scheduler:
 
     def next_chunk(self) -> PrefillChunk | None:
         """Returns the next piece of prompt to read, from a new request if none is under way and one fits."""
-        if self.prefilling is None and self.waiting and self._fits(self.waiting[0]):
-            self.prefilling = self.waiting.popleft()
+        if self.prefilling is None:
+            self.prefilling = self._take_waiting()
         request = self.prefilling
         if request is None:
             return None
@@ -87,6 +89,18 @@ class Scheduler:
         """Gives up the request that is being read in and returns it."""
         request, self.prefilling = self.prefilling, None
         return request
+
+    def _take_waiting(self) -> DecodeRequest | None:
+        """Removes and returns the first request that fits. Each lets at most as many others past as there are slots."""
+        for index, request in enumerate(self.waiting):
+            if self._fits(request):
+                del self.waiting[index]
+                for passed in itertools.islice(self.waiting, index):
+                    passed.num_passes += 1
+                return request
+            if request.num_passes >= self._slots:
+                return None
+        return None
 
     def _fits(self, request: DecodeRequest) -> bool:
         return len(self.running) + len(request.sequences) <= self._slots

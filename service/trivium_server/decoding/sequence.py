@@ -121,6 +121,8 @@ class DecodeRequest:
         ]
         self.is_cancelled = False
         self.num_prefilled = 0
+        # Requests that came later and started earlier.
+        self.num_passes = 0
         self.submitted_s = time.monotonic()
         self.started_s: float | None = None
         self.first_token_s: float | None = None

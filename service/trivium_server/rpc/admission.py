@@ -58,6 +58,11 @@ class Admission:
         finally:
             self._watching -= 1
 
+    @property
+    def is_open(self) -> bool:
+        """Calls are let in."""
+        return self._is_open
+
     def close(self) -> None:
         """From now on refuses every call with ServerDraining."""
         self._is_open = False

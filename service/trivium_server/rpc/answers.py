@@ -1,11 +1,11 @@
 """What models answer, as messages of trivium.v1."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from trivium.v1 import common_pb2, generation_pb2, models_pb2
+from trivium.v1 import common_pb2, embedding_pb2, generation_pb2, models_pb2
 from trivium_server.architectures.capabilities import (
     CandidateEnd,
     FinishReason,
@@ -14,7 +14,9 @@ from trivium_server.architectures.capabilities import (
     SamplingDefaults,
     TokenLogprob,
 )
+from trivium_server.architectures.encoder_facts import EncoderFacts
 from trivium_server.architectures.model_state import ModelStatus
+from trivium_server.architectures.text_capabilities import EmbeddingInfo, EncoderMeter
 from trivium_server.errors import ModelFailed
 from trivium_server.rpc.call import Call
 from trivium_server.rpc.status import rpc_status
@@ -60,6 +62,36 @@ def generation_info(call: Call, model: common_pb2.ServedModel, stats: Generation
     return common_pb2.CallInfo(request_id=call.request_id, model=model, usage=usage(stats), timing=timing)
 
 
+def encoder_usage(meter: EncoderMeter) -> common_pb2.Usage:
+    """Says what a call of a text encoder has used so far."""
+    return common_pb2.Usage(
+        tokens=common_pb2.TokenUsage(input_tokens=meter.input_tokens),
+        input_characters=meter.input_characters,
+        compute_duration=duration(meter.compute_s),
+    )
+
+
+def encoder_info(
+    call: Call,
+    model: common_pb2.ServedModel,
+    meter: EncoderMeter,
+    first_output_s: float | None,
+    warnings: Sequence[common_pb2.Warning],
+) -> common_pb2.CallInfo:
+    """Says what a call of a text encoder did, for its terminal message."""
+    timing = common_pb2.Timing(
+        queue_duration=duration(meter.queue_s),
+        preprocess_duration=duration(meter.preprocess_s),
+        inference_duration=duration(meter.inference_s),
+        total_duration=duration(call.elapsed_s()),
+    )
+    if first_output_s is not None:
+        timing.first_output_duration.CopyFrom(duration(first_output_s))
+    return common_pb2.CallInfo(
+        request_id=call.request_id, model=model, usage=encoder_usage(meter), timing=timing, warnings=warnings
+    )
+
+
 def logprobs(tokens: Iterable[TokenLogprob]) -> list[generation_pb2.TokenLogprob]:
     """Returns tokens with their log-probabilities."""
     return [
@@ -99,7 +131,7 @@ def model(status: ModelStatus, max_request_bytes: int) -> models_pb2.Model:
         license=card.license,
         state=models_pb2.ModelState.Value(f"MODEL_STATE_{status.state.name}"),
         language_codes=card.language_codes,
-        capabilities=sorted(models_pb2.Capability.Value(f"CAPABILITY_{item.value}") for item in card.capabilities),
+        capabilities=sorted(models_pb2.Capability.Value(f"CAPABILITY_{item.value}") for item in status.capabilities),
         limits=models_pb2.ModelLimits(max_request_bytes=max_request_bytes),
     )
     if limits:
@@ -109,6 +141,8 @@ def model(status: ModelStatus, max_request_bytes: int) -> models_pb2.Model:
     if status.sampling_defaults:
         message.default_sampling.CopyFrom(_default_sampling(status.sampling_defaults))
         message.supported_parameters.extend(_SUPPORTED_PARAMETERS)
+    if status.encoder:
+        _add_encoder(message, status.encoder)
     if status.ready_time:
         ready = Timestamp()
         ready.FromDatetime(status.ready_time)
@@ -116,6 +150,37 @@ def model(status: ModelStatus, max_request_bytes: int) -> models_pb2.Model:
     if status.failure:
         message.last_error.CopyFrom(rpc_status(ModelFailed(card.name, status.failure), request_id=""))
     return message
+
+
+def _add_encoder(message: models_pb2.Model, facts: EncoderFacts) -> None:
+    message.limits.max_input_tokens = facts.max_input_tokens
+    if facts.language_codes:
+        message.language_codes[:] = facts.language_codes
+    message.labels.extend(facts.labels)
+    message.similarity_capabilities.extend(
+        sorted(models_pb2.Capability.Value(f"CAPABILITY_{item.value}") for item in facts.by_similarity)
+    )
+    if facts.embedding:
+        message.embedding.CopyFrom(_embedding_info(facts.embedding))
+
+
+def _embedding_info(info: EmbeddingInfo) -> models_pb2.EmbeddingInfo:
+    return models_pb2.EmbeddingInfo(
+        dimensions=info.dimensions,
+        supported_dimensions=info.supported_dimensions,
+        kinds=[embedding_pb2.EmbeddingKind.Value(f"EMBEDDING_KIND_{kind.value}") for kind in info.kinds],
+        prompts=[
+            models_pb2.EmbeddingPrompt(
+                name=prompt.name,
+                text=prompt.text,
+                purposes=sorted(
+                    embedding_pb2.EmbedPurpose.Value(f"EMBED_PURPOSE_{purpose.value}") for purpose in prompt.purposes
+                ),
+                is_default=prompt.is_default,
+            )
+            for prompt in info.prompts
+        ],
+    )
 
 
 def _default_sampling(defaults: SamplingDefaults) -> generation_pb2.SamplingParameters:

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import grpc
 
 from trivium_server.config import LimitsConfig
-from trivium_server.errors import DeadlineExceeded, TriviumError
+from trivium_server.errors import CallAborted, DeadlineExceeded, TriviumError
 from trivium_server.rpc.admission import Admission
 from trivium_server.rpc.call import Call, enter
 from trivium_server.rpc.methods import Method, Treatment, method_named
@@ -42,6 +42,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _MARGIN_S = 0.02
 _MARGIN_SHARE = 0.01
 _MAX_MARGIN_SHARE = 0.1
+
+# Another replica answers at once; this one is back soon.
+_RETRY_ELSEWHERE_S = 1.0
 
 Body = Callable[[Passage], Awaitable[bytes | None]]
 
@@ -140,7 +143,7 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             try:
                 answer = await self._admitted(passage, body)
             except TriviumError as raised:
-                error = raised
+                error = self._told(raised, passage.call)
             except (asyncio.CancelledError, grpc.aio.AbortError, grpc.aio.InternalError):
                 # The caller left, or a servicer that is not ours ended the call itself.
                 raise
@@ -190,6 +193,14 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
                 if fence.expired():
                     raise DeadlineExceeded(call.limit_s) from None
                 raise
+
+    def _told(self, error: TriviumError, call: Call) -> TriviumError:
+        """Returns what the caller is told: the boundary knows the whole deadline, and whether the server stops."""
+        if isinstance(error, DeadlineExceeded):
+            return DeadlineExceeded(float(f"{call.limit_s:.3g}"))
+        if isinstance(error, CallAborted) and not self._admission.is_open:
+            return CallAborted(call.model, server_stops=True, retry_after_s=_RETRY_ELSEWHERE_S)
+        return error
 
     def _open(self, method: Method, context: Context, default_limit_s: float) -> Passage:
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}

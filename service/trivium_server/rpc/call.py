@@ -13,7 +13,8 @@ class Call:
     """One call. The boundary makes it; the handler reads it, and says what it uses while it goes.
 
     deadline_s is absolute, on the clock of time.monotonic(), as is accepted_s; limit_s is the whole time that the call
-    was given. A handler sets `model` once it is known, and `usage`, which is asked when the call ends in any way.
+    was given. A handler sets `model` and `response_id` once they are known, and `usage`, which is asked when the call
+    ends in any way.
     """
 
     request_id: str
@@ -21,6 +22,7 @@ class Call:
     deadline_s: float
     limit_s: float
     model: str = ""
+    response_id: str = ""
     usage: Callable[[], common_pb2.Usage] | None = field(default=None, repr=False)
 
     def elapsed_s(self) -> float:

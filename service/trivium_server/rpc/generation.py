@@ -43,7 +43,7 @@ class TextGenerationService(TextGenerationServiceServicer):
     async def Generate(self, request: pb.GenerateRequest, context: Context) -> pb.GenerateResponse:
         async with self._generation(request.input, request.HasField("input"), Violations()) as answer:
             candidates: dict[int, pb.Candidate] = {}
-            async for event in answer.generation:
+            async for event in await answer.events():
                 candidate = candidates.get(event.candidate_index)
                 if candidate is None:
                     message = pb.ChatMessage(role=pb.CHAT_ROLE_ASSISTANT)
@@ -80,8 +80,12 @@ class TextGenerationService(TextGenerationServiceServicer):
             )
             yield event_of(started=started)
             held: dict[int, pb.ContentDelta] = {}
-            heartbeat_s = self._heartbeat_s if options.emit_heartbeats else None
-            async for event in await answer.events(event_of, heartbeat_s):
+            events: AsyncIterator[GenerationEvent | None]
+            if options.emit_heartbeats:
+                events = await answer.events_or_none(event_of, self._heartbeat_s)
+            else:
+                events = await answer.events()
+            async for event in events:
                 if event is None:
                     yield event_of(heartbeat=_heartbeat(answer.generation))
                 elif isinstance(event, CandidateEnd):
@@ -154,10 +158,11 @@ class TextGenerationService(TextGenerationServiceServicer):
             request = generation_request(source, bounds, found)
             generation = await lease.model.generate(request, deadline_s=call.deadline_s)
             call.usage = lambda: answers.usage(generation.stats)
+            call.response_id = uuid.uuid4().hex
             async with contextlib.AsyncExitStack() as closing:
                 await closing.enter_async_context(contextlib.aclosing(generation))
                 yield _Answer(
-                    response_id=uuid.uuid4().hex,
+                    response_id=call.response_id,
                     call=call,
                     model=answers.served_model(lease.card, lease.model.execution_provider),
                     generation=generation,
@@ -173,10 +178,12 @@ class _Answer:
     generation: Generation
     closing: contextlib.AsyncExitStack
 
-    async def events(self, sent: "_Numbered", heartbeat_s: float | None) -> AsyncIterator[GenerationEvent | None]:
+    async def events(self) -> AsyncIterator[GenerationEvent]:
+        """Returns the events of the generation; closed with it."""
+        return await self.closing.enter_async_context(contextlib.aclosing(aiter(self.generation)))
+
+    async def events_or_none(self, sent: "_Numbered", heartbeat_s: float) -> AsyncIterator[GenerationEvent | None]:
         """Returns the events, with None whenever nothing was sent for heartbeat_s seconds."""
-        if heartbeat_s is None:
-            return aiter(self.generation)
         beating = _with_heartbeats(self.generation, sent, heartbeat_s)
         return await self.closing.enter_async_context(contextlib.aclosing(beating))
 
@@ -235,6 +242,7 @@ async def _with_heartbeats(
         if pending is not None and pending.cancel():
             with contextlib.suppress(asyncio.CancelledError):
                 await pending
+        await events.aclose()
 
 
 def _append(candidate: pb.Candidate, delta: TextDelta, *, include_token_ids: bool) -> None:

@@ -1,7 +1,7 @@
 """grpc.health.v1: the server as a whole (""), each service, and each model as `model/<name>`.
 
 The server as a whole is SERVING as soon as it answers and until it drains: that is liveness, and load never changes it.
-TextGenerationService, and so readiness, is SERVING while at least one model is ready.
+A service that models answer, and so readiness for it, is SERVING while at least one model is ready that can.
 """
 
 import contextlib
@@ -12,12 +12,20 @@ from grpc_health.v1._async import HealthServicer
 
 from trivium_server.architectures.capabilities import Capability
 from trivium_server.architectures.catalog import Catalog
-from trivium_server.architectures.model_state import ModelState, ModelStatus
+from trivium_server.architectures.model_state import ModelState
 
 HEALTH_SERVICE = "grpc.health.v1.Health"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-_SERVICE_OF = {Capability.GENERATE_TEXT: "trivium.v1.TextGenerationService"}
+_CAPABILITIES = {
+    "trivium.v1.TextGenerationService": {Capability.GENERATE_TEXT},
+    "trivium.v1.EmbeddingService": {Capability.EMBED_TEXT, Capability.RERANK},
+    "trivium.v1.TextAnalysisService": {
+        Capability.CLASSIFY_TEXT,
+        Capability.EXTRACT_ENTITIES,
+        Capability.DETECT_LANGUAGE,
+    },
+}
 
 
 class Health:
@@ -47,8 +55,11 @@ class Health:
 
     async def _update(self) -> None:
         statuses = self._catalog.statuses()
-        for capability, service in _SERVICE_OF.items():
-            ready = any(status.state is ModelState.READY and capability in _capabilities(status) for status in statuses)
+        answered = {
+            capability for status in statuses if status.state is ModelState.READY for capability in status.capabilities
+        }
+        for service, capabilities in _CAPABILITIES.items():
+            ready = not answered.isdisjoint(capabilities)
             await self.servicer.set(service, _SERVING if ready else _NOT_SERVING)
         names = {f"model/{status.card.name}": status for status in statuses}
         for name, status in names.items():
@@ -56,7 +67,3 @@ class Health:
         for name in self._set_models - names.keys():
             await self.servicer.set(name, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
         self._set_models = set(names)
-
-
-def _capabilities(status: ModelStatus) -> frozenset[Capability]:
-    return status.card.capabilities

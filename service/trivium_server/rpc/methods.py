@@ -7,7 +7,9 @@ from functools import lru_cache
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor
 
-_INFERENCE_SERVICES = frozenset({"trivium.v1.TextGenerationService"})
+_INFERENCE_SERVICES = frozenset(
+    {"trivium.v1.TextGenerationService", "trivium.v1.EmbeddingService", "trivium.v1.TextAnalysisService"}
+)
 _WATCHES = frozenset(
     {
         "/trivium.v1.ModelService/WatchModels",
@@ -16,7 +18,13 @@ _WATCHES = frozenset(
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     }
 )
-_LONG = frozenset({"/trivium.admin.v1.AdminService/LoadModel", "/trivium.admin.v1.AdminService/UnloadModel"})
+_LONG = frozenset(
+    {
+        "/trivium.v1.EmbeddingService/StreamEmbed",
+        "/trivium.admin.v1.AdminService/LoadModel",
+        "/trivium.admin.v1.AdminService/UnloadModel",
+    }
+)
 _QUIET_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 
 

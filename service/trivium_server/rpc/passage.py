@@ -59,8 +59,9 @@ class Passage:
             await behaviour(request, _WritingContext(self))
             return
         async with contextlib.aclosing(behaviour(request, self.context)) as responses:
+            write, answer = self.context.write, self.answer
             async for response in responses:
-                await self.write(response)
+                await write(answer(response))
 
     def record(self, status: str, reason: str) -> CallRecord:
         """Returns how the call went."""
@@ -84,6 +85,7 @@ class Passage:
             "status": record.status,
             "reason": record.reason,
             "request_id": self.call.request_id,
+            "response_id": self.call.response_id,
             "model": self.call.model,
             "duration_ms": round(1000 * record.duration_s, 3),
             "request_bytes": record.request_bytes,

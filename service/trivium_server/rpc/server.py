@@ -1,6 +1,9 @@
 """Puts the services on a grpc.aio server, with every option that matters said aloud."""
 
+import errno
+import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 import grpc
 from google.rpc import error_details_pb2
@@ -10,17 +13,21 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from trivium.admin.v1 import admin_pb2
 from trivium.admin.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
-from trivium.v1 import errors_pb2, generation_pb2, models_pb2
+from trivium.v1 import analysis_pb2, embedding_pb2, errors_pb2, generation_pb2, models_pb2
+from trivium.v1.analysis_pb2_grpc import add_TextAnalysisServiceServicer_to_server
+from trivium.v1.embedding_pb2_grpc import add_EmbeddingServiceServicer_to_server
 from trivium.v1.generation_pb2_grpc import add_TextGenerationServiceServicer_to_server
 from trivium.v1.models_pb2_grpc import add_ModelServiceServicer_to_server
-from trivium_server.config import Config
+from trivium_server.config import Config, ListenAddress
 from trivium_server.rpc.admin import AdminService
+from trivium_server.rpc.analysis import TextAnalysisService
 from trivium_server.rpc.boundary import Boundary
+from trivium_server.rpc.embedding import EmbeddingService
 from trivium_server.rpc.generation import TextGenerationService
 from trivium_server.rpc.health import HEALTH_SERVICE, Health
 from trivium_server.rpc.models import ModelService
 
-_FILES = (generation_pb2, models_pb2, admin_pb2)
+_FILES = (generation_pb2, embedding_pb2, analysis_pb2, models_pb2, admin_pb2)
 SERVICES = tuple(service.full_name for file in _FILES for service in file.DESCRIPTOR.services_by_name.values())
 """The full names of our own services."""
 
@@ -39,6 +46,8 @@ def build_server(
     *,
     boundary: Boundary,
     generation: TextGenerationService,
+    embedding: EmbeddingService,
+    analysis: TextAnalysisService,
     models: ModelService,
     admin: AdminService,
     health: Health,
@@ -50,6 +59,8 @@ def build_server(
         maximum_concurrent_rpcs=config.limits.max_concurrent_rpcs,
     )
     add_TextGenerationServiceServicer_to_server(generation, server)
+    add_EmbeddingServiceServicer_to_server(embedding, server)
+    add_TextAnalysisServiceServicer_to_server(analysis, server)
     add_ModelServiceServicer_to_server(models, server)
     add_AdminServiceServicer_to_server(admin, server)
     add_HealthServicer_to_server(health.servicer, server)
@@ -62,6 +73,7 @@ def listen(server: grpc.aio.Server, config: Config) -> str:
     """Binds the configured address and returns it with its real port. Raises ListenError."""
     address = config.address
     is_secure = config.server.tls_certificate is not None
+    _try_address(address)
     try:
         if is_secure:
             port = server.add_secure_port(address.text, _credentials(config))
@@ -72,6 +84,32 @@ def listen(server: grpc.aio.Server, config: Config) -> str:
     if not port:
         raise ListenError(_cannot_listen(address.text, is_secure=is_secure))
     return address.with_port(port)
+
+
+_PROBLEMS = {
+    errno.EADDRINUSE: "another program listens there; end it, or choose another with --listen (port 0: any free one)",
+    errno.EADDRNOTAVAIL: "this machine has no such address; choose one of its own with --listen",
+    errno.EACCES: "this user may not; choose a port over 1023 with --listen",
+}
+
+
+def _try_address(address: ListenAddress) -> None:
+    """Binds the address for a moment: grpc tells why it cannot listen only in lines of its own on standard error."""
+    try:
+        if address.port is None:
+            folder = Path(address.text.removeprefix("unix:")).parent
+            if not folder.is_dir():
+                raise ListenError(f"cannot listen on {address.text}: there is no folder {folder}")
+            return
+        for family, kind, _, _, place in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(place)
+    except socket.gaierror as error:
+        raise ListenError(f"cannot listen on {address.text}: {address.host} cannot be resolved") from error
+    except OSError as error:
+        problem = _PROBLEMS.get(error.errno or 0, error.strerror)
+        raise ListenError(f"cannot listen on {address.text}: {problem}") from error
 
 
 def _cannot_listen(address: str, *, is_secure: bool) -> str:

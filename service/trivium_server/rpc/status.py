@@ -41,6 +41,7 @@ _CODES: dict[type[errors.TriviumError], grpc.StatusCode] = {
     errors.InputTooLong: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InputTooLarge: grpc.StatusCode.INVALID_ARGUMENT,
     errors.UnsupportedFeature: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.StreamProtocolViolation: grpc.StatusCode.INVALID_ARGUMENT,
     errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
     errors.ModelNotReady: grpc.StatusCode.UNAVAILABLE,
     errors.ModelFailed: grpc.StatusCode.FAILED_PRECONDITION,
@@ -132,5 +133,6 @@ def _retry_after_s(error: errors.TriviumError) -> float | None:
 
 
 def _clip(text: str, limit: int = 512) -> str:
-    """Keeps headers small: proxies refuse metadata above 8 KiB."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """Keeps headers small, in UTF-8 bytes and whole characters: proxies refuse metadata above 8 KiB."""
+    raw = text.encode()
+    return text if len(raw) <= limit else raw[: limit - len("…".encode())].decode(errors="ignore") + "…"

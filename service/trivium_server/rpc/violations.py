@@ -1,9 +1,20 @@
 """Ranges of request fields, and the list of what is wrong with a request."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from trivium_server.errors import FieldViolation, InputTooLarge, InputTooLong, InvalidArgument
+from trivium_server.errors import (
+    FieldViolation,
+    InputTooLarge,
+    InputTooLong,
+    InvalidArgument,
+    TriviumError,
+    UnsupportedFeature,
+)
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +32,7 @@ class Range:
         return f"over {self.low:g} and up to {self.high:.10g}" if self.above else f"{self.low:g} to {self.high:.10g}"
 
 
-# Every numeric parameter of TextGenerationService. Where the model's own limit is lower, it is checked beside this.
+# Every numeric parameter. Where the model's own limit is lower, it is checked beside this.
 RANGES = {
     "sampling.temperature": Range(0, 2),
     "sampling.top_p": Range(0, 1, above=True),
@@ -36,24 +47,38 @@ RANGES = {
     "sampling.logit_bias": Range(-100, 100),
     "output.top_logprobs": Range(0, 20),
     "stream.min_tokens_per_event": Range(1, 1024),
+    "rerank.top_n": Range(1, 2**31 - 1),
+    "classify.top_k": Range(1, 128),
+    "classify.min_score": Range(-1, 1),
+    "extract.min_score": Range(0, 1),
+    "detect.top_k": Range(1, 128),
+    "detect.min_score": Range(0, 1),
 }
 
-# How many items a list may have, and how many bytes a stop sequence.
+# How many items a list may have, and how many bytes a text.
 MAX_ITEMS = {
     "conversation.messages": 1024,
     "conversation.messages.parts": 64,
     "sampling.stop_sequences": 16,
     "sampling.stop_token_ids": 64,
     "sampling.logit_bias": 1024,
+    "embed.items": 2048,
+    "rerank.documents": 1000,
+    "compare.targets": 2048,
+    "analyse.items": 512,
+    "classify.candidate_labels": 128,
 }
 MAX_STOP_SEQUENCE_BYTES = 256
+MAX_TEXT_BYTES = 1024 * 1024
+MAX_ITEM_ID_BYTES = 256
+MAX_LABEL_BYTES = 1024
 
 
 class Violations:
     """Collects what is wrong with a request, so that the caller hears of everything at once."""
 
     def __init__(self) -> None:
-        self._errors: list[InvalidArgument | InputTooLarge | InputTooLong] = []
+        self._errors: list[InvalidArgument | InputTooLarge | InputTooLong | UnsupportedFeature] = []
 
     def add(self, path: str, description: str) -> None:
         """Notes a wrong field."""
@@ -67,25 +92,58 @@ class Violations:
         """Notes a prompt with too many tokens."""
         self._errors.append(InputTooLong(path, actual, limit))
 
+    def unsupported(self, path: str, description: str) -> None:
+        """Notes a field that asks for what the model cannot do."""
+        self._errors.append(UnsupportedFeature(path, description))
+
+    def text(self, path: str, text: str, max_bytes: int = MAX_TEXT_BYTES) -> None:
+        """Checks that a text has 1 to max_bytes bytes in UTF-8."""
+        if not text:
+            self.add(path, "is empty")
+        self.size(path, text, max_bytes)
+
+    def size(self, path: str, text: str, max_bytes: int) -> None:
+        """Checks that a text has at most max_bytes bytes in UTF-8."""
+        # A character has at most four bytes: few texts have to be encoded to be measured.
+        if 4 * len(text) > max_bytes:
+            num_bytes = len(text) if text.isascii() else len(text.encode())
+            if num_bytes > max_bytes:
+                self.too_large(path, num_bytes, max_bytes, "bytes")
+
+    def choice(self, path: str, value: int, choices: Mapping[int, _T], enum: str) -> _T | None:
+        """Returns what a value of an enum chooses; None for one that is none of them, which is noted."""
+        if value not in choices:
+            self.add(path, f"{value} is no known {enum}")
+        return choices.get(value)
+
     def number(self, name: str, value: float, path: str = "") -> None:
         """Checks a value against RANGES. The path is `input.<name>` unless given."""
         allowed = RANGES[name]
         if not allowed.admits(value):
             self.add(path or f"input.{name}", f"is {value:.10g}; it must be {allowed}")
 
-    def count(self, name: str, actual: int, path: str = "") -> bool:
+    def count(self, name: str, actual: int, path: str = "", *, at_least: int = 0) -> bool:
         """Checks the length of a list against MAX_ITEMS; its items are worth a look only if it returns True.
+
+        at_least: 1 for a list that may not be empty.
 
         The path is `input.<name>` unless given.
         """
+        if actual < at_least:
+            self.add(path or f"input.{name}", f"is empty; it must have {at_least} to {MAX_ITEMS[name]}")
         if actual <= MAX_ITEMS[name]:
             return True
         self.too_large(path or f"input.{name}", actual, MAX_ITEMS[name], "items")
         return False
 
     def raise_if_any(self) -> None:
-        """Raises what was found: the one error itself, or one InvalidArgument with all of them."""
-        if len(self._errors) == 1:
-            raise self._errors[0]
-        if self._errors:
-            raise InvalidArgument(*(violation for error in self._errors for violation in error.violations))
+        """Raises what was found, see `error`."""
+        error = self.error()
+        if error:
+            raise error
+
+    def error(self) -> TriviumError | None:
+        """Returns what was found: None, the one error itself, or one InvalidArgument with all of them."""
+        if len(self._errors) > 1:
+            return InvalidArgument(*(violation for error in self._errors for violation in error.violations))
+        return self._errors[0] if self._errors else None

@@ -57,8 +57,11 @@ def available_providers() -> tuple[str, ...]:
 class Session:
     """A loaded graph. Runs may be concurrent; bindings belong to one thread at a time."""
 
-    def __init__(self, path: Path, options: SessionOptions) -> None:
-        """Loads the graph at `path`. Raises SessionError with the reason, also for a provider that the wheel lacks."""
+    def __init__(self, graph: Path | bytes, options: SessionOptions) -> None:
+        """Loads the graph at a path, or a serialized one.
+
+        Raises SessionError with the reason, also for a provider that the wheel lacks.
+        """
         _require_version()
         missing = [name for name in options.execution_providers if name not in available_providers()]
         if missing:
@@ -73,10 +76,11 @@ class Session:
         native.add_session_config_entry("session.intra_op.allow_spinning", str(int(options.spin_duration_us > 0)))
         if options.spin_duration_us:
             native.add_session_config_entry("session.intra_op.spin_duration_us", str(options.spin_duration_us))
+        source, name = (graph, "a graph") if isinstance(graph, bytes) else (str(graph), graph.name)
         try:
-            self._native = ort.InferenceSession(str(path), native, providers=list(options.execution_providers))
+            self._native = ort.InferenceSession(source, native, providers=list(options.execution_providers))
         except Exception as error:  # onnxruntime raises a dozen classes that share no other base
-            raise SessionError(f"{path.name}: {_first_line(error)}") from error
+            raise SessionError(f"{name}: {_first_line(error)}") from error
         self.execution_provider: str = self._native.get_providers()[0]
         if self.execution_provider != options.execution_providers[0]:
             # onnxruntime only logs a failed provider (a missing driver, say) and goes on with the next one.
@@ -86,6 +90,14 @@ class Session:
             )
         self.inputs = {spec.name: spec for spec in map(_spec, self._native.get_inputs())}
         self.outputs = {spec.name: spec for spec in map(_spec, self._native.get_outputs())}
+
+    def run(self, inputs: Mapping[str, NDArray[np.generic]], outputs: Sequence[str]) -> list[NDArray[np.generic]]:
+        """Runs the graph once and returns these outputs, new arrays. Releases the GIL. Raises SessionError."""
+        try:
+            results: list[NDArray[np.generic]] = self._native.run(list(outputs), dict(inputs))
+        except Exception as error:  # as above
+            raise SessionError(_first_line(error)) from error
+        return results
 
     def binding(self) -> "Binding":
         """Returns a new set of bound inputs and outputs of the graph."""

@@ -17,7 +17,15 @@ _MAX_CLIENT_TEXT = 128
 def printable(text: str, limit: int = _MAX_CLIENT_TEXT) -> str:
     """Returns a client's string fit for a log line: at most `limit` characters, control characters escaped."""
     cut = text[:limit]
-    return cut if cut.isascii() and cut.isprintable() else cut.encode("unicode_escape").decode("ascii")[: 4 * limit]
+    if cut.isascii() and cut.isprintable():
+        return cut
+    shown = ""
+    for character in cut:
+        escaped = character.encode("unicode_escape").decode("ascii")
+        if len(shown) + len(escaped) > 4 * limit:
+            break
+        shown += escaped
+    return shown
 
 
 class TextFormatter(logging.Formatter):
@@ -41,7 +49,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        entry |= _fields(record)
+        entry |= {key: round(v, 6) if isinstance(v, float) else v for key, v in _fields(record).items()}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False, default=str)

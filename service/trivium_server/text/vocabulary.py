@@ -21,10 +21,15 @@ class UnsupportedTokenizerError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """token_bytes[id]: what the token adds to the text; nothing for a special token. special: names by id."""
+    """token_bytes[id]: what the token adds to the text; nothing for a special token.
+
+    special: names by id. control: special, and added ones that no ordinary text means, such as turn markers; names by
+    id. Added tokens of white space, or of one character, are ordinary text.
+    """
 
     token_bytes: tuple[bytes, ...]
     special: dict[int, str]
+    control: dict[int, str]
 
 
 def read_vocabulary(tokenizer: Tokenizer, size: int) -> Vocabulary:
@@ -35,6 +40,9 @@ def read_vocabulary(tokenizer: Tokenizer, size: int) -> Vocabulary:
     spell = _speller(json.loads(tokenizer.to_str()).get("decoder") or {})
     added = tokenizer.get_added_tokens_decoder()
     special = {index: token.content for index, token in added.items() if token.special}
+    control = special | {
+        index: token.content for index, token in added.items() if len(token.content) > 1 and not token.content.isspace()
+    }
     spelled: list[bytes] = []
     for index in range(size):
         if index in special:
@@ -44,7 +52,18 @@ def read_vocabulary(tokenizer: Tokenizer, size: int) -> Vocabulary:
         else:
             token = tokenizer.id_to_token(index)
             spelled.append(b"" if token is None else spell(token))
-    return Vocabulary(token_bytes=tuple(spelled), special=special)
+    return Vocabulary(token_bytes=tuple(spelled), special=special, control=control)
+
+
+def text_tokenizer(tokenizer: Tokenizer, control: Mapping[int, str]) -> Tokenizer:
+    """Returns a tokenizer that gives the same ids, but takes what spells a control token for the text that it is."""
+    description = json.loads(tokenizer.to_str())
+    for token in description["added_tokens"]:
+        token["special"] = token["id"] in control
+    changed = Tokenizer.from_str(json.dumps(description))
+    # Special tokens are not looked for, neither in the text nor in its normalized form.
+    changed.encode_special_tokens = True
+    return changed
 
 
 class _ByteLevel:

@@ -558,7 +558,7 @@ class LanguageScore(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     language_code: _builtins.str
     """The language as a BCP-47 code, one of Model.language_codes, for example `pt`. `zxx` where the text is no language,
-    such as numbers or markup.
+    such as numbers and some markup.
     """
     score: _builtins.float
     """How likely it is, 0 to 1; all languages of the model together have 1. Not calibrated: a model may be right more or

@@ -212,11 +212,13 @@ class ServedModel(_message.Message):
     version: _builtins.str
     """The version of the model, as its model folder states it."""
     digest: _builtins.str
-    """The SHA-256 digest, as `sha256:` and 64 hexadecimal digits, over all files of the model folder: weights, tokenizer
-    and configuration. Two calls with the same digest were answered by the same files.
+    """The SHA-256 digest, as `sha256:` and 64 hexadecimal digits, over the model folder: weights, tokenizer,
+    configuration, defaults and limits. Two calls with the same digest were answered by the same model.
     """
     execution_provider: _builtins.str
-    """The ONNX Runtime execution provider that ran the model, for example `CPUExecutionProvider`."""
+    """The ONNX Runtime execution provider that ran the model, for example `CPUExecutionProvider`. Empty for a model that is
+    no ONNX graph.
+    """
     def __init__(
         self,
         *,

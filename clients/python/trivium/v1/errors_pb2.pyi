@@ -32,7 +32,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSUPPORTED_FEATURE: _ErrorReason.ValueType  # 2
     """INVALID_ARGUMENT or UNIMPLEMENTED. The model or this server cannot do what was asked. Metadata has `feature`."""
     ERROR_REASON_INPUT_TOO_LONG: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT. The input has more tokens than the model allows. Metadata has `field`, `actual` and `limit`, in
+    """INVALID_ARGUMENT. The input has more tokens than the model, as it is served here, allows. Metadata has `field`, `actual` and `limit`, in
     tokens.
     """
     ERROR_REASON_INPUT_TOO_LARGE: _ErrorReason.ValueType  # 4
@@ -74,7 +74,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_CALL_ABORTED: _ErrorReason.ValueType  # 25
     """ABORTED. The model was unloaded by an operator, or the server stopped, before the call was finished. The call may
-    be sent again. Metadata has `model`.
+    be sent again; where the server stopped, `google.rpc.RetryInfo` says after which delay. Metadata has `model`.
     """
     ERROR_REASON_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 26
     """UNIMPLEMENTED. The server has no such method. Metadata has `method`."""
@@ -99,7 +99,7 @@ Change the request before sending it again.
 ERROR_REASON_UNSUPPORTED_FEATURE: ErrorReason.ValueType  # 2
 """INVALID_ARGUMENT or UNIMPLEMENTED. The model or this server cannot do what was asked. Metadata has `feature`."""
 ERROR_REASON_INPUT_TOO_LONG: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT. The input has more tokens than the model allows. Metadata has `field`, `actual` and `limit`, in
+"""INVALID_ARGUMENT. The input has more tokens than the model, as it is served here, allows. Metadata has `field`, `actual` and `limit`, in
 tokens.
 """
 ERROR_REASON_INPUT_TOO_LARGE: ErrorReason.ValueType  # 4
@@ -141,7 +141,7 @@ passed while the call ran. Metadata has `limit_seconds`.
 """
 ERROR_REASON_CALL_ABORTED: ErrorReason.ValueType  # 25
 """ABORTED. The model was unloaded by an operator, or the server stopped, before the call was finished. The call may
-be sent again. Metadata has `model`.
+be sent again; where the server stopped, `google.rpc.RetryInfo` says after which delay. Metadata has `model`.
 """
 ERROR_REASON_METHOD_NOT_FOUND: ErrorReason.ValueType  # 26
 """UNIMPLEMENTED. The server has no such method. Metadata has `method`."""

@@ -80,13 +80,13 @@ class TextGenerationServiceServicer:
         each candidate; one `completed`. A stream that ends without `completed` is truncated, and its status says why. The
         text of a candidate is the concatenation of its deltas and equals what Generate returns for the same request with
         the same seed. No delta ever splits a UTF-8 character. A reader that is slower than the model gets fewer, bigger
-        deltas. For example, for "Name two colours." and one candidate:
+        deltas. For example, for "What is the capital of Japan?" and one candidate:
 
         {sequence: 0, started: {response_id: "0f3c…", input_tokens: 36}}
-        {sequence: 1, delta: {text: "Red", token_count: 1}}
-        {sequence: 2, delta: {text: " and blue.", token_count: 3}}
+        {sequence: 1, delta: {text: "Tokyo", token_count: 1}}
+        {sequence: 2, delta: {text: " is the capital of Japan.", token_count: 6}}
         {sequence: 3, candidate_finished: {finish_reason: FINISH_REASON_STOP}}
-        {sequence: 4, completed: {info: {usage: {tokens: {input_tokens: 36, output_tokens: 4}}}}}
+        {sequence: 4, completed: {info: {usage: {tokens: {input_tokens: 36, output_tokens: 7}}}}}
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

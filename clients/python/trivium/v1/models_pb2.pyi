@@ -304,7 +304,7 @@ class Model(_message.Message):
     version: _builtins.str
     """The version, as its model folder states it."""
     digest: _builtins.str
-    """The SHA-256 digest over all files of the model folder, as in ServedModel.digest."""
+    """The SHA-256 digest over the model folder, as in ServedModel.digest."""
     display_name: _builtins.str
     """The name for people."""
     state: Global___ModelState.ValueType
