@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from trivium_server.architectures import encoder
-from trivium_server.architectures.encoder import EncoderModel
+from trivium_server.architectures.encoder.load import EncoderModel
 from trivium_server.architectures.text_capabilities import (
     Embedded,
     EmbeddingOptions,

@@ -20,8 +20,8 @@ from tests.architectures.tiny_encoders import (
     write_sentence_files,
 )
 from trivium_server.architectures import encoder
-from trivium_server.architectures.encoder_embedding import SentenceEncoder, SparseEncoder
-from trivium_server.architectures.encoder_heads import CrossEncoder, SequenceClassifier, TokenTagger
+from trivium_server.architectures.encoder.embedding import SentenceEncoder, SparseEncoder
+from trivium_server.architectures.encoder.heads import CrossEncoder, SequenceClassifier, TokenTagger
 from trivium_server.config import Config, RuntimeConfig
 
 CONFIG, MODULES, POOLING = "config.json", "modules.json", "1_Pooling/config.json"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tests.architectures.encoding import reference, running, soon
 from tests.architectures.tiny_encoders import POSITIONS, Style, change_json, make_tokenizer, write_encoder
-from trivium_server.architectures.encoder_heads import CrossEncoder, SequenceClassifier, TokenTagger
+from trivium_server.architectures.encoder.heads import CrossEncoder, SequenceClassifier, TokenTagger
 from trivium_server.architectures.text_capabilities import EncoderMeter, Outcome, Scored, ScoreScale, Tagged, Truncation
 from trivium_server.errors import InputTooLong
 

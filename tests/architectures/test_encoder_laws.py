@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.architectures.encoding import CUT_END, DENSE, embed, embedded, in_groups, load, one, running, soon, vectors
 from tests.architectures.tiny_encoders import POSITIONS, WORDS, Style, write_encoder
-from trivium_server.architectures.encoder_embedding import SentenceEncoder
+from trivium_server.architectures.encoder.embedding import SentenceEncoder
 from trivium_server.architectures.text_capabilities import (
     Embedded,
     EmbeddingOptions,

@@ -22,7 +22,7 @@ from tests.architectures.tiny_encoders import (
     write_json,
     write_sentence_files,
 )
-from trivium_server.architectures.encoder_embedding import SentenceEncoder, SparseEncoder
+from trivium_server.architectures.encoder.embedding import SentenceEncoder, SparseEncoder
 from trivium_server.architectures.text_capabilities import (
     EmbeddingOptions,
     EncoderMeter,

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from trivium_server.architectures.capabilities import ModelCard, ServedModel
-from trivium_server.architectures.encoder_facts import encoder_facts
 from trivium_server.architectures.model_folder import ModelFolder, read_store
 from trivium_server.architectures.model_loading import LOADED_PERCENT, Family, load_folder, told_cause, without_paths
 from trivium_server.architectures.model_state import ModelState, ModelStatus, StatusBoard
 from trivium_server.architectures.near_matches import near_matches
+from trivium_server.architectures.text_facts import text_facts
 from trivium_server.config import Config
 from trivium_server.errors import (
     CallAborted,
@@ -275,7 +275,7 @@ class Catalog:
             ready_time=datetime.datetime.now(datetime.UTC),
             limits=getattr(model, "limits", None),
             sampling_defaults=getattr(model, "sampling_defaults", None),
-            encoder=encoder_facts(model),
+            encoder=text_facts(model),
         )
 
     def _progress(self, name: str, percent: float) -> None:

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Self
 
 from trivium_server.architectures.capabilities import Capability, ModelCard, ModelLimits, SamplingDefaults
-from trivium_server.architectures.encoder_facts import EncoderFacts
+from trivium_server.architectures.text_facts import TextFacts
 
 
 class ModelState(Enum):
@@ -38,7 +38,7 @@ class ModelStatus:
     ready_time: datetime.datetime | None = None
     limits: ModelLimits | None = None
     sampling_defaults: SamplingDefaults | None = None
-    encoder: EncoderFacts | None = None
+    encoder: TextFacts | None = None
 
     @property
     def capabilities(self) -> frozenset[Capability]:

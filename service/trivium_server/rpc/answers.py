@@ -14,9 +14,9 @@ from trivium_server.architectures.capabilities import (
     SamplingDefaults,
     TokenLogprob,
 )
-from trivium_server.architectures.encoder_facts import EncoderFacts
 from trivium_server.architectures.model_state import ModelStatus
 from trivium_server.architectures.text_capabilities import EmbeddingInfo, EncoderMeter
+from trivium_server.architectures.text_facts import TextFacts
 from trivium_server.errors import ModelFailed
 from trivium_server.rpc.call import Call
 from trivium_server.rpc.status import rpc_status
@@ -152,7 +152,7 @@ def model(status: ModelStatus, max_request_bytes: int) -> models_pb2.Model:
     return message
 
 
-def _add_encoder(message: models_pb2.Model, facts: EncoderFacts) -> None:
+def _add_encoder(message: models_pb2.Model, facts: TextFacts) -> None:
     message.limits.max_input_tokens = facts.max_input_tokens
     if facts.language_codes:
         message.language_codes[:] = facts.language_codes

@@ -12,7 +12,6 @@ from trivium.v1 import embedding_pb2 as pb
 from trivium_server.architectures.text_capabilities import (
     EmbeddingInfo,
     EmbeddingOptions,
-    EmbeddingPrompt,
     Purpose,
     ScoreScale,
     Truncation,
@@ -112,7 +111,7 @@ def compare_options(request: pb.CompareTextsRequest, info: EmbeddingInfo | None,
         found.unsupported("model", "the model gives no dense vectors, and others are not compared")
     found.raise_if_any()
     assert info, "without a model something was found"
-    return EmbeddingOptions(kind=VectorKind.DENSE, prompt=_prompt_for(info, Purpose.SIMILARITY), truncation=policy)
+    return EmbeddingOptions(kind=VectorKind.DENSE, prompt=info.prompt_for(Purpose.SIMILARITY), truncation=policy)
 
 
 def _kind(config: pb.EmbedConfig, info: EmbeddingInfo | None, found: Violations, path: str) -> VectorKind | None:
@@ -137,7 +136,7 @@ def _check_dimensions(value: int, info: EmbeddingInfo | None, found: Violations,
 def _chosen_prompt(config: pb.EmbedConfig, info: EmbeddingInfo | None, found: Violations, path: str) -> str:
     purpose = found.choice(f"{path}.purpose", config.purpose, _PURPOSES, "EmbedPurpose")
     if not config.prompt_name:
-        return _prompt_for(info, purpose) if info else ""
+        return info.prompt_for(purpose) if info else ""
     if config.purpose != pb.EMBED_PURPOSE_UNSPECIFIED:
         found.add(f"{path}.prompt_name", "and purpose exclude one another")
     if not info:
@@ -149,10 +148,3 @@ def _chosen_prompt(config: pb.EmbedConfig, info: EmbeddingInfo | None, found: Vi
     found.add(f"{path}.prompt_name", f"is no prompt of the model; it has {known or 'none'}")
     return ""
 
-
-def _prompt_for(info: EmbeddingInfo, purpose: Purpose | None) -> str:
-    def fits(prompt: EmbeddingPrompt) -> bool:
-        return purpose in prompt.purposes
-
-    chosen = next(filter(fits, info.prompts), None) or next((one for one in info.prompts if one.is_default), None)
-    return chosen.text if chosen else ""

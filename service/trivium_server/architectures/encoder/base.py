@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from trivium_server.architectures.encoder_engine import EncoderEngine
-from trivium_server.architectures.encoder_graph import EncoderGraph, Output, Result
+from trivium_server.architectures.encoder.engine import EncoderEngine
+from trivium_server.architectures.encoder.graph import EncoderGraph, Output, Result
 from trivium_server.architectures.text_capabilities import Truncation
 from trivium_server.config import EncodingConfig
 from trivium_server.errors import InputTooLong, TriviumError, UnsupportedFeature

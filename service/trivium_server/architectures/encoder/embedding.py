@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trivium_server.architectures.encoder_base import Encoder, EncoderParts, keep, raised_for
-from trivium_server.architectures.encoder_engine import EncoderCall
-from trivium_server.architectures.encoder_graph import EncoderItem, Output
+from trivium_server.architectures.encoder.base import Encoder, EncoderParts, keep, raised_for
+from trivium_server.architectures.encoder.engine import EncoderCall
+from trivium_server.architectures.encoder.graph import EncoderItem, Output
 from trivium_server.architectures.text_capabilities import (
     Embedded,
     EmbeddingInfo,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trivium_server.architectures.encoder_base import Encoder, EncoderParts, keep
-from trivium_server.architectures.encoder_engine import is_short
-from trivium_server.architectures.encoder_graph import EncoderItem, Output
+from trivium_server.architectures.encoder.base import Encoder, EncoderParts, keep
+from trivium_server.architectures.encoder.engine import is_short
+from trivium_server.architectures.encoder.graph import EncoderItem, Output
 from trivium_server.architectures.text_capabilities import (
     EncoderMeter,
     EntitySpan,

@@ -16,7 +16,7 @@ from trivium_server.architectures.text_capabilities import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderFacts:
+class TextFacts:
     """What a text encoder can do, and with what.
 
     max_input_tokens: 0 for one that counts none. by_similarity: those capabilities for which it only compares vectors.
@@ -30,10 +30,10 @@ class EncoderFacts:
     embedding: EmbeddingInfo | None = None
 
 
-def encoder_facts(model: object) -> EncoderFacts | None:
+def text_facts(model: object) -> TextFacts | None:
     """Returns what a model tells of itself; None for one that is no text encoder."""
     if isinstance(model, LanguageDetector):
-        return EncoderFacts(capabilities=frozenset({Capability.DETECT_LANGUAGE}), language_codes=model.language_codes)
+        return TextFacts(capabilities=frozenset({Capability.DETECT_LANGUAGE}), language_codes=model.language_codes)
     capabilities: set[Capability] = set()
     by_similarity: set[Capability] = set()
     labels: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ def encoder_facts(model: object) -> EncoderFacts | None:
         labels = model.entity_labels
     if encoder is None:
         return None
-    return EncoderFacts(
+    return TextFacts(
         max_input_tokens=encoder.max_input_tokens,
         capabilities=frozenset(capabilities),
         by_similarity=frozenset(by_similarity),

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from trivium_server.architectures.encoder_files import FolderFiles, Table
-from trivium_server.architectures.encoder_sentence import SentenceSettings, read_sentence_settings
+from trivium_server.architectures.encoder.files import FolderFiles, Table
+from trivium_server.architectures.encoder.sentence import SentenceSettings, read_sentence_settings
 from trivium_server.architectures.model_folder import ModelFolderError
 from trivium_server.text.entities import OUTSIDE
 

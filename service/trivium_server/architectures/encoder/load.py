@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from trivium_server.architectures.encoder_base import EncoderParts
-from trivium_server.architectures.encoder_embedding import SentenceEncoder, SparseEncoder
-from trivium_server.architectures.encoder_folder import (
+from trivium_server.architectures.encoder.base import EncoderParts
+from trivium_server.architectures.encoder.embedding import SentenceEncoder, SparseEncoder
+from trivium_server.architectures.encoder.folder import (
     CONFIG_FILE,
     LOGITS_OUTPUT,
     SENTENCE_OUTPUT,
@@ -15,8 +15,8 @@ from trivium_server.architectures.encoder_folder import (
     EncoderTask,
     read_encoder_folder,
 )
-from trivium_server.architectures.encoder_graph import EncoderGraph, Output
-from trivium_server.architectures.encoder_heads import CrossEncoder, SequenceClassifier, TokenTagger
+from trivium_server.architectures.encoder.graph import EncoderGraph, Output
+from trivium_server.architectures.encoder.heads import CrossEncoder, SequenceClassifier, TokenTagger
 from trivium_server.architectures.model_folder import ModelFolderError
 from trivium_server.architectures.text_capabilities import EmbeddingInfo, VectorKind
 from trivium_server.config import Config

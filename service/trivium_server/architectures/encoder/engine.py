@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, S
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Protocol, TypeVar
 
-from trivium_server.architectures.encoder_graph import EncoderGraph, EncoderItem, Output, Result
+from trivium_server.architectures.encoder.graph import EncoderGraph, EncoderItem, Output, Result
 from trivium_server.architectures.text_capabilities import EncoderMeter, Outcome
 from trivium_server.config import EncodingConfig
 from trivium_server.errors import CallAborted, TriviumError
