@@ -24,6 +24,9 @@ class Face(Protocol):
     def read(self, stream: Any) -> list[Any]:  # a stream of either client
         """Reads a stream to its end."""
 
+    def read_until_error(self, stream: Any) -> tuple[list[Any], Exception | None]:  # a stream of either client
+        """Reads a stream to its end, or until it raises. Returns what it yielded before."""
+
     def open(self, method: str, *args: object, **options: object) -> Any:  # a stream of either client
         """Makes a stream without reading it."""
 
@@ -50,6 +53,15 @@ class SyncFace:
 
     def read(self, stream: Any) -> list[Any]:
         return list(stream)
+
+    def read_until_error(self, stream: Any) -> tuple[list[Any], Exception | None]:
+        read = []
+        try:
+            for item in stream:
+                read.append(item)  # noqa: PERF402  # what came before an error counts
+        except Exception as error:  # noqa: BLE001  # the test looks at it
+            return read, error
+        return read, None
 
     def events(self, method: str, *args: object, **options: object) -> tuple[list[Any], Any]:
         stream = self.open(method, *args, **options)
@@ -83,6 +95,19 @@ class AsyncFace:
             return [item async for item in stream]
 
         return self._runner.run(run())
+
+    def read_until_error(self, stream: Any) -> tuple[list[Any], Exception | None]:
+        read = []
+
+        async def run() -> Exception | None:
+            try:
+                async for item in stream:
+                    read.append(item)  # noqa: PERF401  # what came before an error counts
+            except Exception as error:  # noqa: BLE001  # the test looks at it
+                return error
+            return None
+
+        return read, self._runner.run(run())
 
     def events(self, method: str, *args: object, **options: object) -> tuple[list[Any], Any]:
         stream = self.open(method, *args, **options)

@@ -78,8 +78,12 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in
         method = self._methods.get(details.method)
         if method is None:
             return None
-        streams = method.path.rpartition("/")[2] in ("StreamGenerate", "WatchModels", "LoadModel")
-        make = grpc.unary_stream_rpc_method_handler if streams else grpc.unary_unary_rpc_method_handler
+        name = method.path.rpartition("/")[2]
+        make = grpc.unary_unary_rpc_method_handler
+        if name in ("StreamGenerate", "WatchModels", "LoadModel"):
+            make = grpc.unary_stream_rpc_method_handler
+        elif name == "StreamEmbed":  # its act gets an iterator of requests
+            make = grpc.stream_stream_rpc_method_handler
 
         def behave(request: Message, context: grpc.ServicerContext) -> object:
             metadata = dict(context.invocation_metadata())

@@ -12,16 +12,47 @@ in trivium.errors. Every result has the Protobuf message it was made from as `ra
 
 from trivium import errors
 from trivium._async_client import AsyncClient
+from trivium._async_embed_stream import AsyncEmbedStream
 from trivium._async_models import AsyncAdminClient, AsyncLoadStream, AsyncModelsClient, AsyncWatchStream
 from trivium._async_text import AsyncTextClient, AsyncTextStream
 from trivium._metadata import Metadata
 from trivium._retry import RetryPolicy
 from trivium._sync_client import Client
+from trivium._sync_embed_stream import EmbedStream
 from trivium._sync_models import AdminClient, LoadStream, ModelsClient, WatchStream
 from trivium._sync_text import TextClient, TextStream
 from trivium._version import __version__
 from trivium.admin_info import LoadProgress, ServerInfo
+from trivium.analysis import (
+    ClassifyTextResponse,
+    ClassifyTextResult,
+    DetectLanguageResponse,
+    DetectLanguageResult,
+    Entity,
+    ExtractEntitiesResponse,
+    ExtractEntitiesResult,
+    LabelScore,
+    LanguageScore,
+)
 from trivium.call_info import CallInfo, CallWarning, ServedModel, Timing, Usage, WarningCode
+from trivium.embeddings import (
+    CompareTextsResponse,
+    EmbeddingKind,
+    EmbedOptions,
+    EmbedPurpose,
+    EmbedResponse,
+    EmbedResult,
+    FailedDocument,
+    PackedVector,
+    RankedDocument,
+    RerankDocument,
+    RerankResponse,
+    ScoreScale,
+    SparseVector,
+    TextComparison,
+    TruncationPolicy,
+    VectorEncoding,
+)
 from trivium.errors import TriviumError
 from trivium.generation import (
     Candidate,
@@ -39,6 +70,8 @@ from trivium.generation import (
 )
 from trivium.models import (
     Capability,
+    EmbeddingInfo,
+    EmbeddingPrompt,
     Model,
     ModelChanged,
     ModelEvent,
@@ -57,6 +90,7 @@ __all__ = [
     "AdminClient",
     "AsyncAdminClient",
     "AsyncClient",
+    "AsyncEmbedStream",
     "AsyncLoadStream",
     "AsyncModelsClient",
     "AsyncTextClient",
@@ -67,14 +101,33 @@ __all__ = [
     "Candidate",
     "CandidateFinished",
     "Capability",
+    "ClassifyTextResponse",
+    "ClassifyTextResult",
     "Client",
+    "CompareTextsResponse",
     "Completed",
     "Conversation",
     "Delta",
+    "DetectLanguageResponse",
+    "DetectLanguageResult",
+    "EmbedOptions",
+    "EmbedPurpose",
+    "EmbedResponse",
+    "EmbedResult",
+    "EmbedStream",
+    "EmbeddingInfo",
+    "EmbeddingKind",
+    "EmbeddingPrompt",
+    "Entity",
+    "ExtractEntitiesResponse",
+    "ExtractEntitiesResult",
+    "FailedDocument",
     "FinishReason",
     "GenerationEvent",
     "GenerationResult",
     "Heartbeat",
+    "LabelScore",
+    "LanguageScore",
     "LoadProgress",
     "LoadStream",
     "Message",
@@ -88,16 +141,23 @@ __all__ = [
     "ModelRemoved",
     "ModelState",
     "ModelsClient",
+    "PackedVector",
     "Prompt",
+    "RankedDocument",
+    "RerankDocument",
+    "RerankResponse",
     "RetryPolicy",
     "Role",
     "Sampling",
     "SamplingOptions",
+    "ScoreScale",
     "ServedModel",
     "ServerInfo",
     "SnapshotEnd",
+    "SparseVector",
     "Started",
     "TextClient",
+    "TextComparison",
     "TextPrompt",
     "TextStream",
     "Timing",
@@ -106,7 +166,9 @@ __all__ = [
     "TokenLogprob",
     "TokenPrompt",
     "TriviumError",
+    "TruncationPolicy",
     "Usage",
+    "VectorEncoding",
     "WarningCode",
     "WatchStream",
     "__version__",

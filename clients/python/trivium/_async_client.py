@@ -7,6 +7,8 @@ from typing import Self
 
 import grpc
 
+from trivium._async_analysis import AsyncAnalysisMethods
+from trivium._async_embedding import AsyncEmbeddingMethods
 from trivium._async_models import AsyncAdminClient, AsyncModelsClient
 from trivium._async_text import AsyncTextClient
 from trivium._async_transport import AsyncTransport
@@ -28,7 +30,7 @@ from trivium.settings import (
 __all__ = ["AsyncClient"]
 
 
-class AsyncClient:
+class AsyncClient(AsyncEmbeddingMethods, AsyncAnalysisMethods):
     """A connection to a Trivium server. Thread-safe; make one and share it. aclose() it, or use it in `async with`.
 
         async with trivium.AsyncClient() as client:
@@ -45,7 +47,7 @@ class AsyncClient:
     default_model: the model of calls that name none; see AsyncTextClient for what happens without.
     timeout_s: the limit of a method with one result, over all attempts. None sends no limit, and the server then
         applies its own: 60 s unless it is configured otherwise.
-    idle_timeout_s: how long a stream of text may say nothing; None is no limit.
+    idle_timeout_s: how long a stream of text or vectors may say nothing; None is no limit.
     retry: when a failed call is sent again; RetryPolicy(max_attempts=1) switches it off.
     interceptors: grpc client interceptors around every call, outermost first; they see each attempt.
     max_message_bytes: the largest message to send or take; the server's own limit is 16 MiB unless configured.
@@ -82,6 +84,8 @@ class AsyncClient:
             channel_options=channel_options,
         )
         self._transport = AsyncTransport(settings, interceptors)
+        AsyncEmbeddingMethods.__init__(self, self._transport)
+        AsyncAnalysisMethods.__init__(self, self._transport)
         self.models = AsyncModelsClient(self._transport)
         self.admin = AsyncAdminClient(self._transport)
         self.text = AsyncTextClient(self._transport)

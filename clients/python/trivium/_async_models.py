@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from trivium import _calls
 from trivium._assembly import LoadAssembly, WatchAssembly
 from trivium._async_transport import AsyncStream, AsyncTransport
-from trivium._call_settings import quiet_stream_options, unary_options
+from trivium._call_settings import ModelMemory, quiet_stream_options, unary_options
 from trivium._metadata import Metadata
 from trivium._retry import Deadline
 from trivium.admin.v1 import admin_pb2
@@ -43,6 +43,25 @@ async def list_models(
         page, page_token = await transport.unary(_calls.list_models(capability, page_token), options, deadline)
         models += page
     return models
+
+
+class AsyncModelChoice:
+    """Which model of a capability is meant where a call names none. For one event loop."""
+
+    def __init__(self, transport: AsyncTransport, capability: Capability) -> None:
+        self._transport = transport
+        self._capability = capability
+        self._memory = ModelMemory(transport.settings.default_model)
+
+    async def name(self, options: CallOptions, deadline: Deadline) -> str:
+        """Returns its name, within the deadline of the call."""
+        return self._memory.recall() or self._memory.learn(await self._ask(options, deadline))
+
+    async def _ask(self, options: CallOptions, deadline: Deadline) -> str:
+        # A stream may go on without limit; finding its model may not.
+        within = deadline.at_most(self._transport.settings.timeout_s)
+        models = await list_models(self._transport, self._capability, options, within)
+        return _calls.choose_model(models, self._capability)
 
 
 class AsyncModelsClient:

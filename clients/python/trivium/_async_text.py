@@ -6,9 +6,9 @@ from typing import Unpack
 
 from trivium import _calls
 from trivium._assembly import GenerationAssembly
-from trivium._async_models import list_models
+from trivium._async_models import AsyncModelChoice
 from trivium._async_transport import AsyncStream, AsyncTransport
-from trivium._call_settings import ModelMemory, stream_options, unary_options
+from trivium._call_settings import stream_options, unary_options
 from trivium._metadata import Metadata
 from trivium._retry import Deadline
 from trivium.generation import Delta, GenerationEvent, GenerationResult, Started, TokenCount
@@ -87,19 +87,14 @@ class AsyncTextClient:
 
     def __init__(self, transport: AsyncTransport) -> None:
         self.transport = transport
-        self._memory = ModelMemory(transport.settings.default_model)
+        self._choice = AsyncModelChoice(transport, Capability.GENERATE_TEXT)
 
     async def fill_in_model(
         self, built: generation_pb2.GenerationInput, options: CallOptions, deadline: Deadline
     ) -> None:
         """Names the model that is meant where the request names none, within the deadline of the call."""
         if not built.model:
-            built.model = self._memory.recall() or self._memory.learn(await self._choose_model(options, deadline))
-
-    async def _choose_model(self, options: CallOptions, deadline: Deadline) -> str:
-        # A stream may go on without limit; finding its model may not.
-        within = deadline.at_most(self.transport.settings.timeout_s)
-        return _calls.choose_model(await list_models(self.transport, Capability.GENERATE_TEXT, options, within))
+            built.model = await self._choice.name(options, deadline)
 
     async def generate(
         self,

@@ -1,7 +1,7 @@
 """Runs calls over a grpc.aio channel. All of it belongs to one event loop, the one that runs at the first call."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
@@ -23,7 +23,7 @@ EventT = TypeVar("EventT")
 _ReadT_co = TypeVar("_ReadT_co", covariant=True)
 
 
-_EOF: object = grpc.aio.EOF  # type: ignore[attr-defined]  # public, but missing in grpc-stubs
+EOF: object = grpc.aio.EOF  # type: ignore[attr-defined]  # public, but missing in grpc-stubs
 
 
 class AsyncResponses(Protocol[_ReadT_co]):
@@ -87,7 +87,7 @@ class AsyncTransport:
                 if delay is None:
                     raise failure.error from error
             except asyncio.CancelledError as error:
-                if _is_being_cancelled():
+                if is_being_cancelled():
                     raise
                 raise CallCancelledError("the client was closed", request_id=options.request_id) from error
             await asyncio.sleep(delay)
@@ -99,6 +99,18 @@ class AsyncTransport:
         check_size(request, self.settings.max_message_bytes)
         invoke = self.channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
         responses = invoke(request, timeout=timeout_s, metadata=self.settings.request_metadata(options))
+        return cast(AsyncResponses[ResponseT], responses)  # grpc-stubs do not carry the deserialiser's type over
+
+    def open_both(
+        self,
+        method: Method[RequestT, ResponseT],
+        requests: AsyncIterator[RequestT],
+        options: CallOptions,
+        timeout_s: float | None,
+    ) -> AsyncResponses[ResponseT]:
+        """Sends one attempt of a call with streams in both directions. A task of gRPC's reads `requests`."""
+        invoke = self.channel.stream_stream(method.path, method.request.SerializeToString, method.response.FromString)
+        responses = invoke(requests, timeout=timeout_s, metadata=self.settings.request_metadata(options))
         return cast(AsyncResponses[ResponseT], responses)  # grpc-stubs do not carry the deserialiser's type over
 
 
@@ -194,11 +206,11 @@ class AsyncStream(Generic[RequestT, ResponseT, EventT]):
             except grpc.RpcError as error:
                 delay = self._state.delay_before_retry(error, attempts)
             except asyncio.CancelledError as error:
-                if _is_being_cancelled():
+                if is_being_cancelled():
                     raise
                 raise self._state.cancelled() from error  # aclose() in another task, or the client's close()
             else:
-                return None if response is _EOF else response
+                return None if response is EOF else response
             if delay is None:
                 return None
             self._responses = None
@@ -206,7 +218,7 @@ class AsyncStream(Generic[RequestT, ResponseT, EventT]):
             self._state.ensure_open()
 
 
-def _is_being_cancelled() -> bool:
+def is_being_cancelled() -> bool:
     """Tells a cancelled task from a cancelled call: grpc.aio raises CancelledError for both."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -27,7 +27,10 @@ USAGE_KEY = "trivium-usage-bin"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
 # How gRPC words a connection that died under a call; measured when a server was killed: INTERNAL, not UNAVAILABLE.
-_RESET_MARKS = ("RST_STREAM", "Stream removed")
+# The last is what grpc.aio makes of any status that comes while it sends: it hides that status.
+_RESET_MARKS = ("RST_STREAM", "Stream removed", "Internal error from Core")
+
+_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 _MessageT = TypeVar("_MessageT", bound=Message)
 
@@ -78,6 +81,22 @@ def read_failure(
     )
     pushback_ms = _read_pushback(trailing.get(PUSHBACK_KEY))
     return Failure(error=error, pushback_ms=pushback_ms, is_lasting=trouble in LASTING)
+
+
+def read_item_error(status: status_pb2.Status, request_id: str) -> TriviumError:
+    """Maps the status of an item that failed alone, while the others of its call were answered."""
+    details = _Details(status.SerializeToString())
+    code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    kind = ERROR_BY_REASON.get(details.reason or "") or ERROR_BY_CODE.get(code, TriviumError)
+    return kind(
+        status.message or code.name,
+        code=code,
+        reason=details.reason,
+        metadata=details.metadata,
+        field_violations=details.field_violations,
+        retry_after_s=details.retry_after_s,
+        request_id=request_id,
+    )
 
 
 def _kind_of(code: grpc.StatusCode, message: str, reason: str | None, answer_begun: bool) -> type[TriviumError]:

@@ -11,6 +11,8 @@ from trivium._call_settings import unary_options
 from trivium._error_base import TriviumError
 from trivium._metadata import Metadata
 from trivium._retry import RetryPolicy
+from trivium._sync_analysis import AnalysisMethods
+from trivium._sync_embedding import EmbeddingMethods
 from trivium._sync_models import AdminClient, ModelsClient
 from trivium._sync_text import TextClient
 from trivium._sync_transport import SyncTransport
@@ -28,7 +30,7 @@ from trivium.settings import (
 __all__ = ["Client"]
 
 
-class Client:
+class Client(EmbeddingMethods, AnalysisMethods):
     """A connection to a Trivium server. Thread-safe; make one and share it. close() it, or use it in `with`.
 
         with trivium.Client() as client:
@@ -45,7 +47,7 @@ class Client:
     default_model: the model of calls that name none; see TextClient for what happens without.
     timeout_s: the limit of a method with one result, over all attempts. None sends no limit, and the server then
         applies its own: 60 s unless it is configured otherwise.
-    idle_timeout_s: how long a stream of text may say nothing; None is no limit.
+    idle_timeout_s: how long a stream of text or vectors may say nothing; None is no limit.
     retry: when a failed call is sent again; RetryPolicy(max_attempts=1) switches it off.
     interceptors: grpc client interceptors around every call, outermost first; they see each attempt.
     max_message_bytes: the largest message to send or take; the server's own limit is 16 MiB unless configured.
@@ -82,6 +84,8 @@ class Client:
             channel_options=channel_options,
         )
         self._transport = SyncTransport(settings, interceptors)
+        EmbeddingMethods.__init__(self, self._transport)
+        AnalysisMethods.__init__(self, self._transport)
         self.models = ModelsClient(self._transport)
         self.admin = AdminClient(self._transport)
         self.text = TextClient(self._transport)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from trivium import _calls
 from trivium._assembly import LoadAssembly, WatchAssembly
-from trivium._call_settings import quiet_stream_options, unary_options
+from trivium._call_settings import ModelMemory, quiet_stream_options, unary_options
 from trivium._metadata import Metadata
 from trivium._retry import Deadline
 from trivium._sync_transport import SyncStream, SyncTransport
@@ -43,6 +43,25 @@ def list_models(
         page, page_token = transport.unary(_calls.list_models(capability, page_token), options, deadline)
         models += page
     return models
+
+
+class ModelChoice:
+    """Which model of a capability is meant where a call names none. Thread-safe."""
+
+    def __init__(self, transport: SyncTransport, capability: Capability) -> None:
+        self._transport = transport
+        self._capability = capability
+        self._memory = ModelMemory(transport.settings.default_model)
+
+    def name(self, options: CallOptions, deadline: Deadline) -> str:
+        """Returns its name, within the deadline of the call."""
+        return self._memory.recall() or self._memory.learn(self._ask(options, deadline))
+
+    def _ask(self, options: CallOptions, deadline: Deadline) -> str:
+        # A stream may go on without limit; finding its model may not.
+        within = deadline.at_most(self._transport.settings.timeout_s)
+        models = list_models(self._transport, self._capability, options, within)
+        return _calls.choose_model(models, self._capability)
 
 
 class ModelsClient:

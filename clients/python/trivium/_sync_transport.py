@@ -86,6 +86,18 @@ class SyncTransport:
         responses = invoke(request, timeout=timeout_s, metadata=self.settings.request_metadata(options))
         return cast(Responses[ResponseT], responses)  # grpc-stubs do not carry the deserialiser's type over
 
+    def open_both(
+        self,
+        method: Method[RequestT, ResponseT],
+        requests: Iterator[RequestT],
+        options: CallOptions,
+        timeout_s: float | None,
+    ) -> Responses[ResponseT]:
+        """Sends one attempt of a call with streams in both directions. A thread of gRPC's reads `requests`."""
+        invoke = self.channel.stream_stream(method.path, method.request.SerializeToString, method.response.FromString)
+        responses = invoke(requests, timeout=timeout_s, metadata=self.settings.request_metadata(options))
+        return cast(Responses[ResponseT], responses)  # grpc-stubs do not carry the deserialiser's type over
+
 
 class SyncStream(Generic[RequestT, ResponseT, EventT]):
     """The events of a streaming call. The call is sent when the first event is asked for.

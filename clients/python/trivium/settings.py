@@ -33,9 +33,13 @@ Options: TypeAlias = Sequence[tuple[str, str | int]]
 """gRPC channel arguments."""
 
 # Any: an interceptor sees the calls of all methods, whatever their messages. Quoted: generic in the stubs only.
-Interceptor: TypeAlias = "grpc.UnaryUnaryClientInterceptor[Any, Any] | grpc.UnaryStreamClientInterceptor[Any, Any]"
+Interceptor: TypeAlias = (
+    "grpc.UnaryUnaryClientInterceptor[Any, Any] | grpc.UnaryStreamClientInterceptor[Any, Any]"
+    " | grpc.StreamStreamClientInterceptor[Any, Any]"
+)
 AsyncInterceptor: TypeAlias = (
     "grpc.aio.UnaryUnaryClientInterceptor[Any, Any] | grpc.aio.UnaryStreamClientInterceptor[Any, Any]"
+    " | grpc.aio.StreamStreamClientInterceptor[Any, Any]"
 )
 
 

@@ -51,7 +51,8 @@ def chat(
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     screen: Screen = TerminalScreen(plain=plain, keep_history=history) if is_terminal else PipedScreen()
     with connection.client() as client:
-        name = client.models.get(model).name if model else choose_model(client.models.list(Capability.GENERATE_TEXT))
+        capability = Capability.GENERATE_TEXT
+        name = client.models.get(model).name if model else choose_model(client.models.list(capability), capability)
         session = ChatSession(client, name, system, sampling, connection.timeout_s, screen.note)
         if is_terminal:
             screen.note(f"{name} at {connection.target} · /help lists commands, Ctrl-D leaves")

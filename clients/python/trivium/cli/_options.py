@@ -115,6 +115,9 @@ model_option = click.option(
     envvar="TRIVIUM_MODEL",
     help="The model.  [default: the only one that is ready]",
 )
+task_model_option = click.option(  # without $TRIVIUM_MODEL, which names a model that generates text
+    "-m", "--model", metavar="NAME", type=TEXT, help="The model.  [default: the only one that is ready and can do it]"
+)
 system_option = click.option("-s", "--system", metavar="TEXT", type=TEXT, default="", help="Instructions to the model.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -114,6 +114,13 @@ def to_json(value: object) -> str:
 
 def plain(value: object) -> object:
     """Returns a result as what JSON knows."""
+    if isinstance(value, TriviumError):
+        return {
+            "code": value.code.name,
+            "reason": value.reason,
+            "message": value.message,
+            "metadata": plain(dict(value.metadata)),
+        }
     if is_dataclass(value):
         return {entry.name: plain(getattr(value, entry.name)) for entry in fields(value) if entry.name != "raw"}
     if isinstance(value, dict):

@@ -14,6 +14,11 @@ PLUGIN_GROUP = "trivium.commands"
 OWN_COMMANDS = {
     "chat": ("trivium.cli._chat:chat", "Talk with a model."),
     "generate": ("trivium.cli._generate:generate", "Answer one prompt."),
+    "embed": ("trivium.cli._embed:embed", "Write the vectors of a file of texts to a numpy file."),
+    "rerank": ("trivium.cli._rerank:rerank", "Order the texts of a file by how well they answer a query."),
+    "compare": ("trivium.cli._compare:compare", "Tell how alike texts are."),
+    "classify": ("trivium.cli._classify:classify", "Score labels for a text."),
+    "detect": ("trivium.cli._detect:detect", "Tell in which language texts are written."),
     "tokens": ("trivium.cli._tokens:tokens", "Count the tokens of a prompt."),
     "status": ("trivium.cli._status:status", "Show the server and its models, with the state of each."),
 }
