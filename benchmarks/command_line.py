@@ -2,14 +2,24 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import report
 from benchmarks.contenders import PEERS_PYTHON, require_peers
 
 
-def parse(description: str | None, *, rounds: int, uses_peers: bool = True) -> argparse.Namespace:
-    """Returns threads, rounds, quick, peers and results. rounds: the default number of them; 1 for --quick."""
+def parse(
+    description: str | None,
+    *,
+    rounds: int,
+    uses_peers: bool = True,
+    add: Callable[[argparse.ArgumentParser], object] = lambda _: None,
+) -> argparse.Namespace:
+    """Returns threads, rounds, quick, peers and results.
+
+    rounds: the default number of them; 1 for --quick. add: gives the parser a measurement's own options.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     cpus = len(os.sched_getaffinity(0))
     parser.add_argument("--threads", type=int, default=cpus, help=f"threads of every contender (default: {cpus})")
@@ -18,14 +28,13 @@ def parse(description: str | None, *, rounds: int, uses_peers: bool = True) -> a
         "--quick", action="store_true", help="a smoke run: one round of short work; its figures mean little"
     )
     if uses_peers:
-        parser.add_argument(
-            "--no-peers", dest="peers", action="store_false", help="leave llama.cpp and onnxruntime-genai out"
-        )
+        parser.add_argument("--no-peers", dest="peers", action="store_false", help="leave the peers out")
     else:
         parser.set_defaults(peers=False)
     parser.add_argument(
         "--results", type=Path, default=None, help="folder for the tables (default: benchmarks/results)"
     )
+    add(parser)
     given = parser.parse_args()
     given.rounds = given.rounds or (1 if given.quick else rounds)
     # A smoke run must not replace real figures.

@@ -1,12 +1,22 @@
 #!/usr/bin/env bash
 # Makes .venv-peers with the engines that we measure against, as locked in peers.txt. Does nothing when it is current.
+# --infinity: infinity-emb as well, 6 GB, in .venv-peers/infinity.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-installed=.venv-peers/.installed
-if [[ -e $installed && $installed -nt benchmarks/peers.txt ]]; then
-    exit 0
+
+# Makes the virtual environment $1 with what benchmarks/$2.txt locks.
+install() {
+    local folder=$1 lock=benchmarks/$2.txt
+    if [[ -e $folder/.installed && $folder/.installed -nt $lock ]]; then
+        return
+    fi
+    echo "Setting up $folder"
+    test -x "$folder/bin/python" || "${PYTHON:-python3.11}" -m venv "$folder"
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+    touch "$folder/.installed"
+}
+
+install .venv-peers peers
+if [[ ${1:-} == --infinity ]]; then
+    install .venv-peers/infinity infinity
 fi
-echo "Setting up .venv-peers"
-test -x .venv-peers/bin/python || "${PYTHON:-python3.11}" -m venv .venv-peers
-.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/peers.txt
-touch "$installed"

@@ -5,18 +5,19 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 _PACKAGES = ("grpcio", "numpy", "onnxruntime", "protobuf", "tokenizers", "trivium", "trivium-server")
-_PEERS = ("xllamacpp", "onnxruntime-genai", "onnxruntime", "grpcio")
+_PEERS = ("xllamacpp", "onnxruntime-genai", "onnxruntime", "grpcio")  # of language models
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def describe(peers_python: Path | None = None) -> dict[str, str]:
+def describe(peers_python: Path | None = None, *, peers: Sequence[str] = _PEERS) -> dict[str, str]:
     """Returns what a reader needs to judge a figure: processor, system, versions, commit, date, and the load before.
 
-    peers_python: the interpreter whose packages are the peers, if they take part.
+    peers_python: the interpreter whose packages are the peers, if they take part; `peers` are their names.
     """
     facts = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -31,7 +32,7 @@ def describe(peers_python: Path | None = None) -> dict[str, str]:
         "commit": _commit(),
     }
     if peers_python is not None:
-        facts["peers"] = _peer_versions(peers_python)
+        facts["peers"] = package_versions(peers_python, peers)
     return facts
 
 
@@ -57,7 +58,10 @@ def _commit() -> str:
     return f"{commit} with changes" if commit and git("status", "--porcelain") else commit or "unknown"
 
 
-def _peer_versions(python: Path) -> str:
-    code = f"from importlib.metadata import version; print(', '.join(f'{{n}} {{version(n)}}' for n in {_PEERS!r}))"
+def package_versions(python: Path, names: Sequence[str]) -> str:
+    """Returns names and versions of packages of another interpreter. Raises CalledProcessError where one is missing."""
+    code = (
+        f"from importlib.metadata import version; print(', '.join(f'{{n}} {{version(n)}}' for n in {tuple(names)!r}))"
+    )
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()

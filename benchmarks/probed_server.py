@@ -12,7 +12,7 @@ import signal
 
 from trivium_server.app import App
 from trivium_server.config import load_config
-from trivium_server.telemetry import configure_logging
+from trivium_server.telemetry import LoopLagProbe, configure_logging
 
 
 def main() -> None:
@@ -33,6 +33,8 @@ def main() -> None:
 
     async def serve() -> None:
         app = App(config)
+        # Often enough for the percentiles of a few seconds.
+        app.lag = LoopLagProbe(interval_s=0.02, window=500)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, app.begin_drain, 1.0)
         loop.add_signal_handler(signal.SIGUSR1, _print_lag, app)

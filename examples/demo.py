@@ -1,4 +1,4 @@
-"""Starts a server of its own, asks a real language model over gRPC, and shows the answers while they are made."""
+"""Starts a server of its own and asks its models over gRPC: text while it is made, sentences compared and ranked."""
 
 import argparse
 import signal
@@ -18,6 +18,7 @@ from rich.table import Table
 import trivium
 
 CONVERSATION = "How do plants make food?"
+LANGUAGE_MODEL, ENCODER, DETECTOR = "smollm2-135m-instruct", "all-minilm-l6-v2", "langid-140"
 COMPLETION = "Once upon a time, in a small house by the sea,"
 QUESTIONS = (
     "What is the water cycle, in one sentence?",
@@ -25,15 +26,29 @@ QUESTIONS = (
     "What is a computer, in one sentence?",
     "Write one sentence about the moon.",
 )
+SENTENCES = (
+    "The invoice was paid twice by mistake.",
+    "A customer was charged two times for one order.",
+    "Our office is closed on public holidays.",
+    "The train to the coast leaves at nine.",
+)
+QUERY = "How do I get my money back?"
+DOCUMENTS = (
+    "Parcels are delivered within three working days.",
+    "Refunds are made to the card that was charged, usually within a week.",
+    "You can change your password in the settings.",
+    "Shops may refuse notes that are torn.",
+)
+GREETINGS = ("Where is the station?", "Wo ist der Bahnhof?", "¿Dónde está la estación?", "駅はどこですか。")
 
 
 @contextmanager
-def server(model: str, console: Console) -> Iterator[str]:
+def server(models: tuple[str, ...], console: Console) -> Iterator[str]:
     """Runs `trivium serve` on a free port of this machine; yields its address once the model is ready."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{probe.getsockname()[1]}"
-    command = ["trivium", "serve", "--listen", target, "--model", model]
+    command = ["trivium", "serve", "--listen", target, *(part for model in models for part in ("--model", model))]
     started = time.monotonic()
     with tempfile.NamedTemporaryFile("w", prefix="trivium-demo-", suffix=".log", delete=False) as log:
         process = subprocess.Popen(command, stderr=log)
@@ -100,12 +115,51 @@ def ask_together(client: trivium.Client, console: Console) -> None:
     console.print(f"[dim]{tokens} tokens in {elapsed:.1f} s: {tokens / elapsed:.0f} tokens/s together[/]\n")
 
 
+def compare_sentences(client: trivium.Client, console: Console) -> None:
+    """Embeds sentences and prints how alike each is to each."""
+    vectors = client.embed(SENTENCES, model=ENCODER)
+    table = Table(title=f"Similarity, from vectors of {vectors.shape[1]} numbers", title_justify="left")
+    table.add_column("")
+    for number in range(1, len(SENTENCES) + 1):
+        table.add_column(str(number), justify="right")
+    for number, (sentence, row) in enumerate(zip(SENTENCES, vectors @ vectors.T, strict=True), 1):
+        table.add_row(f"{number}  {sentence}", *(f"[{_shade(value)}]{value:.2f}[/]" for value in row))
+    console.print(table)
+
+
+def rank_documents(client: trivium.Client, console: Console) -> None:
+    """Orders documents by how well they answer a query."""
+    ranked = client.rerank(QUERY, DOCUMENTS, model=ENCODER)
+    table = Table(title=f"{QUERY!r}, best first ({ranked.score_scale.name.lower()})", title_justify="left")
+    table.add_column("score", justify="right")
+    table.add_column("document")
+    for result in ranked.results:
+        table.add_row(f"[{_shade(result.score)}]{result.score:.2f}[/]", result.text)
+    console.print(table)
+
+
+def name_languages(client: trivium.Client, console: Console) -> None:
+    """Tells in which language texts are written."""
+    table = Table(title="Languages", title_justify="left")
+    table.add_column("text")
+    table.add_column("likeliest")
+    for text, result in zip(GREETINGS, client.detect_language(GREETINGS, model=DETECTOR).results, strict=True):
+        best = result.languages[0]
+        table.add_row(text, f"{best.language_code} ({best.score:.2f})")
+    console.print(table)
+
+
+def _shade(value: float) -> str:
+    return "bold green" if value >= 0.6 else "green" if value >= 0.3 else "dim"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="smollm2-135m-instruct", help="a model of the store (default: %(default)s)")
-    model = parser.parse_args().model
+    argparse.ArgumentParser(description=__doc__).parse_args()
     console = Console(highlight=False)
-    with server(model, console) as target, trivium.Client(target, default_model=model) as client:
+    with (
+        server((LANGUAGE_MODEL, ENCODER, DETECTOR), console) as target,
+        trivium.Client(target, default_model=LANGUAGE_MODEL) as client,
+    ):
         console.rule("[bold]A conversation, streamed")
         console.print(f"[cyan]you:[/] {CONVERSATION}")
         stream_one(client, CONVERSATION, console, max_output_tokens=120, seed=7)
@@ -115,6 +169,10 @@ def main() -> None:
         stream_one(client, story, console, max_output_tokens=70, temperature=0.6, repetition_penalty=1.1, seed=1)
         console.rule("[bold]Four callers")
         ask_together(client, console)
+        console.rule("[bold]Sentences, compared and ranked")
+        compare_sentences(client, console)
+        rank_documents(client, console)
+        name_languages(client, console)
     console.print("Next: [bold]make serve[/], then [bold].venv/bin/trivium chat[/] in another terminal.")
 
 

@@ -50,9 +50,7 @@ class Cage:
         self.concurrent = 0
         self.most_concurrent = 0
 
-    def load(
-        self, _folder: Path, _config: Config, progress: Callable[[float], None]
-    ) -> Parrot:
+    def load(self, _folder: Path, _config: Config, progress: Callable[[float], None]) -> Parrot:
         self.loads += 1
         self.concurrent += 1
         self.most_concurrent = max(self.most_concurrent, self.concurrent)
