@@ -515,3 +515,29 @@ def test_every_accepted_item_ends_once(
     for texts, (kind, _, _) in zip(batches, calls, strict=True):
         if kind in (Kind.ALL, Kind.STREAM):
             assert all(storm.num_runs[text.name] for text in texts)
+
+
+async def test_a_query_does_not_wait_for_running_bulk() -> None:
+    """With every runner on bulk, the express runs what goes ahead of it."""
+    release = threading.Event()
+
+    def run(texts: Sequence[Text]) -> list[Outcome]:
+        if any(text.length == 100 for text in texts):
+            assert release.wait(60)
+        return echo(texts)
+
+    batcher = make(run, num_runners=2)
+    batcher.start()
+    try:
+        with batcher.open(math.inf) as bulk, batcher.open(time.monotonic() + 30) as query:
+            running = asyncio.create_task(bulk.all([Text(100, name) for name in range(400)]))
+            while batcher.stats.num_running_batches < 2:
+                await asyncio.sleep(0.001)
+            for name in range(3):
+                assert await query.all([Text(8, name)]) == [f"{name}: 8"]
+            assert not running.done()
+            release.set()
+            assert len(await running) == 400
+    finally:
+        release.set()
+        await batcher.close(1)

@@ -147,4 +147,3 @@ def _chosen_prompt(config: pb.EmbedConfig, info: EmbeddingInfo | None, found: Vi
     known = ", ".join(prompt.name for prompt in info.prompts)
     found.add(f"{path}.prompt_name", f"is no prompt of the model; it has {known or 'none'}")
     return ""
-

@@ -4,6 +4,9 @@ A batch is what waits when a runner is free: nothing waits for company, and no t
 says who shares a batch. Every caller has a window of tokens that may be under way, results that it has not taken
 included; so memory is bounded by callers and windows, whatever they send, and one that stops reading stops being read.
 Results cross to the event loop once per batch, and wake each caller once.
+
+While all runners are on bulk, one more, the express, runs what goes ahead of it: a query then shares the processor with
+running batches, and does not wait for one to end, however long it is.
 """
 
 import asyncio
@@ -64,6 +67,12 @@ class BatcherStats:
         return self.num_waiting + self.num_running_items
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch(Generic[Item, Result]):
+    jobs: Sequence[Job[Item, Result]]
+    is_bulk: bool
+
+
 class Batcher(Generic[Item, Result]):
     """Callers open, submit and leave on the event loop; batches run on the runners' threads."""
 
@@ -95,6 +104,9 @@ class Batcher(Generic[Item, Result]):
         # Guards everything below, the queue and the callers.
         self._lock = threading.Lock()
         self._has_work = threading.Condition(self._lock)
+        self._express_has_work = threading.Condition(self._lock)
+        self._num_runners = num_runners
+        self._num_bulk_batches = 0
         self._num_free = 0
         self._num_running_items = 0
         self._num_running_batches = 0
@@ -105,9 +117,12 @@ class Batcher(Generic[Item, Result]):
         self._abort = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads = [
-            threading.Thread(target=self._serve, name=f"batch-runner-{number}", daemon=True)
+            threading.Thread(target=self._serve, args=(self._next_batch,), name=f"batch-runner-{number}", daemon=True)
             for number in range(num_runners)
         ]
+        self._threads.append(
+            threading.Thread(target=self._serve, args=(self._next_express_batch,), name="batch-express", daemon=True)
+        )
         self._num_alive = 0
         self._deserted = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -187,6 +202,7 @@ class Batcher(Generic[Item, Result]):
                 caller.fail(CallAborted(self._model))
                 caller.wake()
             self._has_work.notify_all()
+            self._express_has_work.notify_all()
 
     def _submit(self, lane: Lane, jobs: Sequence[Job[Item, Result]]) -> None:
         with self._lock:
@@ -194,6 +210,7 @@ class Batcher(Generic[Item, Result]):
             if lane in self._callers and not self._abort:
                 self._queue.add(lane, jobs)
                 self._has_work.notify(len(jobs))
+                self._express_has_work.notify()
 
     def _leave(self, lane: Lane) -> None:
         with self._lock:
@@ -202,10 +219,10 @@ class Batcher(Generic[Item, Result]):
         if not self._callers:
             self._deserted.set()
 
-    def _serve(self) -> None:
+    def _serve(self, next_batch: Callable[[], _Batch[Item, Result]]) -> None:
         try:
             # No name keeps a batch here while the runner waits for the next.
-            while self._run_batch(self._next_batch()):
+            while self._run_batch(next_batch()):
                 pass
         finally:
             with self._lock:
@@ -214,19 +231,35 @@ class Batcher(Generic[Item, Result]):
             if is_last:
                 self._call_soon(self._stopped.set)
 
-    def _next_batch(self) -> list[Job[Item, Result]]:
+    def _next_batch(self) -> _Batch[Item, Result]:
         """Waits for work and takes a batch of it; empty when there is to be no more."""
         with self._lock:
             while not self._abort:
                 self._end_expired()
+                is_bulk = not self._queue.is_next_ahead
                 if jobs := self._queue.take(self._budget_tokens()):
-                    self._num_running_batches += 1
-                    self._num_running_items += len(jobs)
-                    return jobs
+                    return self._begin(jobs, is_bulk=is_bulk)
                 self._num_free += 1
                 self._has_work.wait()
                 self._num_free -= 1
-        return []
+        return _Batch(jobs=(), is_bulk=False)
+
+    def _next_express_batch(self) -> _Batch[Item, Result]:
+        """The same for the express, which has work while all others are on bulk."""
+        with self._lock:
+            while not self._abort:
+                if self._num_bulk_batches == self._num_runners and (jobs := self._queue.take_ahead()):
+                    return self._begin(jobs, is_bulk=False)
+                self._express_has_work.wait()
+        return _Batch(jobs=(), is_bulk=False)
+
+    def _begin(self, jobs: Sequence[Job[Item, Result]], *, is_bulk: bool) -> _Batch[Item, Result]:
+        self._num_running_batches += 1
+        self._num_running_items += len(jobs)
+        self._num_bulk_batches += is_bulk
+        if is_bulk and self._queue.has_ahead:
+            self._express_has_work.notify()
+        return _Batch(jobs=jobs, is_bulk=is_bulk)
 
     def _budget_tokens(self) -> int:
         share = self._queue.waiting_tokens // (self._num_free + 1)
@@ -239,8 +272,9 @@ class Batcher(Generic[Item, Result]):
             caller.expire()
         self._wake(expired)
 
-    def _run_batch(self, jobs: Sequence[Job[Item, Result]]) -> bool:
+    def _run_batch(self, batch: _Batch[Item, Result]) -> bool:
         """Runs a batch and hands out its results; returns whether there was one."""
+        jobs = batch.jobs
         if not jobs:
             return False
         callers = {job.caller for job in jobs}
@@ -253,6 +287,7 @@ class Batcher(Generic[Item, Result]):
         elapsed = time.monotonic() - started
         with self._lock:
             self._num_running_batches -= 1
+            self._num_bulk_batches -= batch.is_bulk
             self._num_running_items -= len(jobs)
             self._num_batches += 1
             self._useful_tokens += useful
@@ -278,7 +313,7 @@ class Batcher(Generic[Item, Result]):
         return outcomes
 
     def _retry_after_s(self) -> float:
-        wait_s = self._s_per_token * self._queue.waiting_tokens / len(self._threads)
+        wait_s = self._s_per_token * self._queue.waiting_tokens / self._num_runners
         return round(min(max(wait_s, 0.1), 10.0), 1)
 
     def _wake(self, callers: Iterable[Caller[Item, Result]]) -> None:

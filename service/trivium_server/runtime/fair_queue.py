@@ -114,9 +114,26 @@ class FairQueue(Generic[Item]):
         self._next_deadline_s = min((lane.deadline_s for lane in self._busy_lanes), default=math.inf)
         return expired
 
+    @property
+    def has_ahead(self) -> bool:
+        """Whether something waits that goes ahead of bulk."""
+        return self._ahead.first() is not None
+
+    @property
+    def is_next_ahead(self) -> bool:
+        """Whether the next batch goes ahead of bulk, or there is none."""
+        index, _ = self._next_turn()
+        return index is self._ahead
+
     def take(self, budget_tokens: int | None = None) -> list[Item]:
         """Removes and returns the next batch; empty when nothing waits. The policy's budget is the default."""
-        index, turn = self._next_turn()
+        return self._take(*self._next_turn(), budget_tokens)
+
+    def take_ahead(self, budget_tokens: int | None = None) -> list[Item]:
+        """Removes and returns the next batch of those that go ahead of bulk; empty when none waits."""
+        return self._take(self._ahead, self._ahead.first(), budget_tokens)
+
+    def _take(self, index: TurnIndex, turn: Turn | None, budget_tokens: int | None) -> list[Item]:
         if turn is None:
             return []
         stamp, number = turn
