@@ -304,3 +304,21 @@ async def idle(model: SentenceEncoder) -> None:
         while model.stats.num_accepted:
             await asyncio.sleep(0.002)
     assert model.stats.num_callers == 0
+
+
+def test_only_what_the_model_read_is_counted(model: SentenceEncoder, loop: asyncio.Runner) -> None:
+    """Also over several calls of one request, and not what failed before it was read."""
+
+    async def calls() -> EncoderMeter:
+        meter = EncoderMeter()
+        with pytest.raises(QueueTimeout):
+            await model.embed(["cat"] * 500, DENSE, deadline_s=time.monotonic() - 1.0, meter=meter)
+        assert (meter.input_tokens, meter.input_characters) == (0, 0)
+        for _ in range(2):
+            await model.embed(["cat", TOO_LONG], DENSE, deadline_s=soon(), meter=meter)
+        return meter
+
+    meter = loop.run(calls())
+    single = loop.run(one(model, "cat", CUT_END))
+    assert (meter.input_tokens, meter.input_characters) == (2 * single.input_tokens, 2 * len("cat"))
+    assert meter.compute_s > 0

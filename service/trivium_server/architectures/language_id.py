@@ -89,17 +89,18 @@ class LanguageIdModel:
     async def detect(
         self, texts: Sequence[str], *, deadline_s: float, meter: EncoderMeter
     ) -> Sequence[Outcome[NDArray[np.float32]]]:
-        meter.input_characters += sum(map(len, texts))
         if len(texts) <= _INLINE_TEXTS and sum(map(len, texts)) <= _INLINE_CHARACTERS:
             begun = time.monotonic()
             rows = list(self.identifier.probabilities(texts))
             meter.inference_s = meter.compute_s = time.monotonic() - begun
+            meter.input_characters += sum(map(len, texts))
             return rows
         with self._batcher.open(deadline_s) as caller:
             try:
                 outcomes = await caller.all(map(_Text.cut, texts))
             finally:
                 _note(meter, caller)
+        meter.input_characters += sum(map(len, texts))
         return [_told(outcome) for outcome in outcomes]
 
 

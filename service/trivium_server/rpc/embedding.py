@@ -140,11 +140,12 @@ class EmbeddingService(EmbeddingServiceServicer):
 
         with text_call(self._catalog, TextEmbedder, request.model, "model", check) as call:  # type: ignore[type-abstract]
             checked = await checked_items((("", target) for target in request.targets), "target", "", call.pacer)
-            source, *outcomes = await call.model.embed(
-                [request.source, *checked.texts], call.spec, deadline_s=call.call.deadline_s, meter=call.meter
-            )
+            deadline_s = call.call.deadline_s
+            # By itself and first: where it fails, nothing else is worth computing.
+            (source,) = await call.model.embed([request.source], call.spec, deadline_s=deadline_s, meter=call.meter)
             if isinstance(source, TriviumError):
                 raise under_field(source, "source")
+            outcomes = await call.model.embed(checked.texts, call.spec, deadline_s=deadline_s, meter=call.meter)
             call.num_truncated += source.truncated
             response = pb.CompareTextsResponse(source_truncated=source.truncated)
             for index, outcome in enumerate(checked.joined(outcomes)):

@@ -105,7 +105,8 @@ class EmbeddingServiceServicer:
 
         Send and receive at the same time: the server reads a bounded number of items ahead of the results that the caller
         has taken, and then stops reading. A caller that sends everything before it receives waits for ever once its stream
-        is longer than that.
+        is longer than that and what the connection holds. A stream that is still running when a draining server, or a model
+        that is unloaded, has waited as long as it was told to, ends with CALL_ABORTED.
 
         A message of results has at most 1 MiB, unless a single result is larger; an item whose own vectors would take more
         than 16 MiB fails alone with INPUT_TOO_LARGE. A stream without a deadline gets the server's longest one. For

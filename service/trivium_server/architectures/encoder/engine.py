@@ -4,8 +4,10 @@ order.
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Protocol, TypeVar
@@ -17,7 +19,7 @@ from trivium_server.errors import CallAborted, TriviumError
 from trivium_server.runtime.batch_forming import BatchPolicy
 from trivium_server.runtime.batcher import Batcher, BatcherClosedError, BatcherStats
 from trivium_server.runtime.caller import Caller
-from trivium_server.text.encoder_tokenizer import SHORT_CHARACTERS, TokenizedText
+from trivium_server.text.encoder_tokenizer import SHORT_CHARACTERS
 
 _T = TypeVar("_T")
 
@@ -119,6 +121,10 @@ class EncoderCall(Generic[Result]):
         self._meter = meter
         self._opened_s = time.monotonic()
         self._first_ready_s: float | None = None
+        # Tokens and characters of texts that the model has read. Runners append, the event loop takes.
+        self._read: deque[tuple[int, int]] = deque()
+        # A request may make several calls, one after the other.
+        self._earlier = dataclasses.replace(meter)
 
     async def compute(self, function: Callable[[], _T], *, is_short: bool) -> _T:
         """Tokenizes: on the event loop where that is quicker than a hop to a thread, else on a thread."""
@@ -163,9 +169,14 @@ class EncoderCall(Generic[Result]):
         """Brings the meter up to date."""
         stats = self._caller.stats
         waited_s = (self._first_ready_s or time.monotonic()) - self._opened_s
-        self._meter.queue_s = max(0.0, stats.queue_s - waited_s)
-        self._meter.inference_s = stats.inference_s
-        self._meter.compute_s = stats.compute_s
+        meter, earlier = self._meter, self._earlier
+        meter.queue_s = earlier.queue_s + max(0.0, stats.queue_s - waited_s)
+        meter.inference_s = earlier.inference_s + stats.inference_s
+        meter.compute_s = earlier.compute_s + stats.compute_s
+        while self._read:
+            tokens, characters = self._read.popleft()
+            meter.input_tokens += tokens
+            meter.input_characters += characters
 
     async def _all_items(
         self, prepare: Prepare[Result], groups: AsyncIterable[Sequence[str]]
@@ -186,9 +197,7 @@ class EncoderCall(Generic[Result]):
         for chunk in _chunked(texts):
             items = await self.compute(functools.partial(prepare, chunk), is_short=short)
             for item, text in zip(items, chunk, strict=True):
-                if isinstance(item.tokens, TokenizedText):
-                    self._meter.input_tokens += item.length
-                    self._meter.input_characters += len(text)
+                item.on_read = functools.partial(self._read.append, (item.length, len(text)))
             yield items
 
 

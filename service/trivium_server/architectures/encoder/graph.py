@@ -36,17 +36,18 @@ class Output:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EncoderItem(Generic[_Made_co]):
     """A text on its way through a graph, or what went wrong with it before.
 
     finish: makes the result of the text's own part of the output, shape (width,) or (tokens, width). On a runner's
-    thread; may raise NotFiniteError.
+    thread; may raise NotFiniteError. on_read: called there once the model has read the text.
     """
 
     tokens: TokenizedText | TriviumError
     output: Output
     finish: Callable[[NDArray[np.float32], TokenizedText], _Made_co]
+    on_read: Callable[[], None] = lambda: None
 
     @property
     def length(self) -> int:
@@ -114,6 +115,7 @@ class EncoderGraph:
             _logger.warning("%s cannot be run on a text of %d tokens: %s", self._file, ready[0][0].length, error)
             return [UnsupportedFeature("text", "the model cannot be run on it")]
         for row, (item, tokens) in enumerate(ready):
+            item.on_read()
             results.append(_finished(item, tokens, arrays[item.output.name][row]))
         return results
 
