@@ -2,7 +2,8 @@
 
 --mode engine: its own Engine, which takes requests at any time but starts none before its running batch ends.
 --mode lockstep: one Generator for all requests that wait, up to --slots; they start and step together. Requests that
-come later wait for the whole batch. Prompts and answers within a batch must have equal lengths, as ours here have.
+come later wait for the whole batch, which lasts as long as its longest answer. Prompts within a batch must have equal
+lengths, as ours here have.
 
 Greedy search in both, which is the cheapest. Prints `ready` when it answers; runs until SIGTERM.
 """
@@ -57,24 +58,25 @@ class Worker:
         """Serves batch after batch, for ever."""
         while True:
             batch = self._gather()
-            first = batch[0]
+            num_tokens = max(job.num_tokens for job in batch)
+            length = len(batch[0].ids) + num_tokens
             params = og.GeneratorParams(self._model)
-            length = len(first.ids) + first.num_tokens
             params.set_search_options(batch_size=len(batch), min_length=length, max_length=length, do_sample=False)
             generator = og.Generator(self._model, params)
             streams = [self._tokenizer.create_stream() for _ in batch]
             ids = np.array([job.ids for job in batch], np.int32)
             generator.append_tokens(ids if len(batch) > 1 else ids[0])
-            while not generator.is_done():
+            for number in range(1, num_tokens + 1):
                 generator.generate_next_token()
                 tokens = generator.get_next_tokens()
-                self._deliver(
-                    [
-                        (job, stream.decode(int(token)))
-                        for job, stream, token in zip(batch, streams, tokens, strict=True)
-                    ]
-                )
-            self._deliver([(job, None) for job in batch])
+                news: list[tuple[Job, str | None]] = []
+                for job, stream, token in zip(batch, streams, tokens, strict=True):
+                    # A shorter answer is over for its caller, and goes on as padding until the longest is.
+                    if number <= job.num_tokens:
+                        news.append((job, stream.decode(int(token))))
+                    if number == job.num_tokens:
+                        news.append((job, None))
+                self._deliver(news)
 
     def run_engine(self) -> None:
         """Feeds the engine whatever has arrived before each of its steps, for ever."""
@@ -108,9 +110,8 @@ class Worker:
                 batch.append(self._inbox.get(timeout=_GATHER_S))
             except queue.Empty:
                 break
-        first = batch[0]
-        if any((len(job.ids), job.num_tokens) != (len(first.ids), first.num_tokens) for job in batch):
-            raise ValueError("a batch in lock step needs prompts and answers of one length")
+        if any(len(job.ids) != len(batch[0].ids) for job in batch):
+            raise ValueError("a batch in lock step needs prompts of one length")
         return batch
 
     def _arrived(self, *, wait: bool) -> Iterable[Job]:

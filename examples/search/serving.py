@@ -16,14 +16,13 @@ import trivium
 def serving(target: str | None, models: Sequence[str], console: Console) -> Iterator[trivium.Client]:
     """Yields a client of the server at `target`; without one, starts `trivium serve` with the models until the end.
 
-    Waits until the models are ready. Raises trivium.TriviumError when the server at `target` is not there or lacks one,
-    RuntimeError when the started one does not come up.
+    A server that is started is waited for. Raises trivium.TriviumError when there is no server at `target`, and
+    RuntimeError when it does not serve one of the models, or when the started one does not come up.
     """
     names = list(dict.fromkeys(models))
     if target is not None:
         with trivium.Client(target) as client:
-            for name in names:
-                client.wait_ready(timeout_s=30.0, model=name)
+            _require_ready(client, names, target)
             yield client
         return
     with socket.socket() as probe:
@@ -42,6 +41,17 @@ def serving(target: str | None, models: Sequence[str], console: Console) -> Iter
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
+
+
+def _require_ready(client: trivium.Client, names: Sequence[str], target: str) -> None:
+    """RuntimeError with what to do for models that the server has not got or has not loaded."""
+    ready = [model.name for model in client.models.list() if model.is_ready]
+    missing = [name for name in names if name not in ready]
+    if missing:
+        raise RuntimeError(
+            f"the server at {target} does not serve {', '.join(missing)}; it serves {', '.join(ready) or 'none'}. Name "
+            f"one of those, or start it with {' '.join(f'--model {name}' for name in names)}"
+        )
 
 
 def _wait(process: "subprocess.Popen[bytes]", client: trivium.Client, model: str, log: str) -> None:

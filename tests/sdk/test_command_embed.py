@@ -102,8 +102,10 @@ def test_stopped_run_goes_on(
     with subprocess.Popen(command, env=faulty.environment, stderr=subprocess.PIPE) as running:
         wait_for_rows(out, 1)
         running.send_signal(how)
-        running.communicate(timeout=20)
+        _, printed = running.communicate(timeout=20)
         assert running.returncode == (-signal.SIGKILL if how is signal.SIGKILL else 130)
+        if how is signal.SIGINT:
+            assert b"of 500 vectors are kept; the same command goes on" in printed
     assert not out.exists()
     done = faulty.run("embed", str(notes), "-o", str(out), "--json")
     assert done.returncode == 0, done.stderr
@@ -228,6 +230,7 @@ WRONG = [
     ("docs.jsonl", "[1]\n", [], "line 1: it is not a JSON object"),
     ("docs.jsonl", '{"text": "\\ud800"}\n', [], "surrogate"),
     ("docs.jsonl", '{"text": "one"}\n', ["--id-field", "key"], "there is no field 'key'"),
+    ("docs.json", '[{"text": "one"}]', [], "say with --format what it is"),
     ("docs.txt", "", [], "has no texts"),
     ("docs.txt", "one", ["--field", "text"], "--format jsonl"),
     ("docs.txt", "one", ["--dimensions", "0"], "--dimensions"),
@@ -244,6 +247,20 @@ def test_wrong_input_is_named(tmp_path: Path, name: str, content: str, options: 
     assert done.returncode == 2
     assert says in " ".join(done.stderr.split())
     assert not list(tmp_path.glob("out.npy*"))
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [("notes.npy", "is the input"), ("out.csv", "must end in .npy"), ("nowhere/out.npy", "there is no folder")],
+)
+def test_wrong_output_is_named(tmp_path: Path, output: str, says: str) -> None:
+    source = tmp_path / "notes.npy"
+    source.write_text("one\n")
+    command = Command(tmp_path, "127.0.0.1:1")
+    done = command.run("embed", str(source), "--format", "txt", "-o", str(tmp_path / output))
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.split())
+    assert source.read_text() == "one\n"
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:

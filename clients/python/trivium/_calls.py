@@ -203,4 +203,5 @@ def choose_model(models: list[Model], capability: Capability) -> str:
         return candidates[0]
     if not candidates:
         raise ModelNotChosen(f"the server has no model that {_CAN[capability]}")
-    raise ModelNotChosen(f"the server has several models; name one with model=...: {', '.join(sorted(candidates))}")
+    names = ", ".join(sorted(candidates))
+    raise ModelNotChosen(f"the server has several models, each of which {_CAN[capability]}; name one of {names}")

@@ -24,7 +24,7 @@ In the chat:
 Examples:
   trivium chat
   trivium chat --system "Answer in one sentence." --temperature 0.3
-  printf 'My name is Ada.\\nWhat is my name?\\n' | trivium chat
+  printf 'What is the water cycle?\\nSay it shorter.\\n' | trivium chat
 """
 
 

@@ -101,6 +101,7 @@ def embed(
     file beside OUTPUT. The whole of FILE is checked before anything is sent.
     """
     source = None if str(file) == "-" else file
+    _check_output(output, source)
     wanted = layout(source, form, field, id_field)
     options = EmbedOptions(
         purpose=purpose,
@@ -119,7 +120,7 @@ def embed(
             begun = time.monotonic()
             try:
                 _fill(vectors, connection, model, read_records(path, wanted, name), options)
-            except TriviumError:
+            except (TriviumError, KeyboardInterrupt):
                 if vectors.checkpoint.rows:
                     kept = f"{vectors.checkpoint.rows} of {origin.rows} vectors are kept"
                     click.echo(f"{kept}; the same command goes on with the others", err=True)
@@ -131,6 +132,16 @@ def embed(
         if wanted.id_field is not None:
             _write_ids(output, read_records(path, wanted, name))
     _report(vectors, output, resumed, time.monotonic() - begun, as_json)
+
+
+def _check_output(output: Path, source: Path | None) -> None:
+    """UsageError for an output that would surprise: the input itself, another kind of file, or no folder for it."""
+    if output.suffix != ".npy":
+        raise click.UsageError(f"{output}: the output is a numpy file, so its name must end in .npy")
+    if source is not None and output.exists() and output.samefile(source):
+        raise click.UsageError(f"{output} is the input; write the vectors to another file")
+    if not output.parent.is_dir():
+        raise click.UsageError(f"{output}: there is no folder {output.parent}")
 
 
 @contextlib.contextmanager

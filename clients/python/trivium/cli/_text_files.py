@@ -30,6 +30,10 @@ class Record:
 
 def layout(path: Path | None, form: str | None, field: str | None, id_field: str | None) -> Layout:
     """Returns how a file is read: as --format says, else by its name; standard input (None) is plain lines."""
+    if form is None and path is not None and path.suffix == ".json":
+        raise click.UsageError(
+            f"{path}: say with --format what it is: jsonl, an object on each line, or txt, a text on each line"
+        )
     is_json = form == "jsonl" if form else path is not None and path.suffix in (".jsonl", ".ndjson")
     if not is_json and (field or id_field):
         raise click.UsageError("--field and --id-field are for JSON lines; give --format jsonl")
