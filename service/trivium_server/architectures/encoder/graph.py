@@ -41,7 +41,7 @@ class EncoderItem(Generic[_Made_co]):
     """A text on its way through a graph, or what went wrong with it before.
 
     finish: makes the result of the text's own part of the output, shape (width,) or (tokens, width). On a runner's
-    thread; may raise NotFiniteError. on_read: called there once the model has read the text.
+    thread; may raise NotFiniteError. on_read: called there when the text has a result.
     """
 
     tokens: TokenizedText | TriviumError
@@ -115,7 +115,6 @@ class EncoderGraph:
             _logger.warning("%s cannot be run on a text of %d tokens: %s", self._file, ready[0][0].length, error)
             return [UnsupportedFeature("text", "the model cannot be run on it")]
         for row, (item, tokens) in enumerate(ready):
-            item.on_read()
             results.append(_finished(item, tokens, arrays[item.output.name][row]))
         return results
 
@@ -137,6 +136,8 @@ def _finished(item: EncoderItem[Result], tokens: TokenizedText, output: NDArray[
     try:
         # Numbers that are none raise NotFiniteError below, not warnings.
         with np.errstate(all="ignore"):
-            return item.finish(own, tokens)
+            result = item.finish(own, tokens)
     except NotFiniteError:
         return UnsupportedFeature("text", "what the model makes of it is not finite")
+    item.on_read()
+    return result
