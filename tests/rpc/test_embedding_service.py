@@ -477,7 +477,8 @@ class TestCompareTexts:
         request = pb.CompareTextsRequest(model=EMBEDDER, source=TOO_LONG, targets=["a"])
         failure = refused(lambda: stub.CompareTexts(request))
         assert (failure.reason, list(failure.fields)) == ("INPUT_TOO_LONG", ["source"])
-        assert "trivium-usage-bin" in failure.trailing
+        used = common_pb2.Usage.FromString(failure.trailing["trivium-usage-bin"])
+        assert used.tokens.input_tokens == 0, "no target is read where the source fails"
         request.truncation = common_pb2.TRUNCATION_POLICY_KEEP_START
         answer = stub.CompareTexts(request)
         assert answer.source_truncated
