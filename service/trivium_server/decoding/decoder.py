@@ -5,7 +5,9 @@ where logits are wanted. The standard onnxruntime-genai graph takes `attention_m
 them, and computes logits for every token. Both must use GroupQueryAttention with past and present in one buffer.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -52,7 +54,11 @@ class Decoder:
     def __init__(
         self, session: Session, names: TensorNames, *, num_layers: int, vocabulary_size: int, slots: int, capacity: int
     ) -> None:
-        """Allocates the cache, `slots` sequences of up to `capacity` tokens. Raises GraphError for an unfit graph."""
+        """Allocates the cache, `slots` sequences of up to `capacity` tokens. Raises GraphError for an unfit graph.
+
+        `before_run` may be set: it is called right before each run, which lets go of the interpreter's lock.
+        """
+        self.before_run: Callable[[], None] = lambda: None
         self.cache = KVCache(_layout(session, names, num_layers), slots=slots, capacity=capacity)
         self.vocabulary_size = vocabulary_size
         self._session = session
@@ -109,19 +115,26 @@ class Decoder:
             for layer, (keys, values) in enumerate(self.cache.rows(first, count)):
                 binding.bind_shared(self._names.past_key % layer, self._names.present_key % layer, keys)
                 binding.bind_shared(self._names.past_value % layer, self._names.present_value % layer, values)
+            run = partial(self._run, binding)
             if _is_ragged(self._session):
-                rows = _RaggedRows(self._names, binding, count, self.vocabulary_size)
+                rows = _RaggedRows(self._names, binding, run, count, self.vocabulary_size)
             else:
-                rows = _MaskedRows(self._session, self._names, binding, self.vocabulary_size)
+                rows = _MaskedRows(self._session, self._names, binding, run, self.vocabulary_size)
             self._rows[first, count] = rows
         return rows
+
+    def _run(self, binding: Binding) -> None:
+        self.before_run()
+        binding.run()
 
 
 class _RaggedRows:
     """Rows of our own graph. The two ways to run it bind different arrays under the same names."""
 
-    def __init__(self, names: TensorNames, binding: Binding, count: int, vocabulary_size: int) -> None:
-        self._names, self._binding = names, binding
+    def __init__(
+        self, names: TensorNames, binding: Binding, run: Callable[[], None], count: int, vocabulary_size: int
+    ) -> None:
+        self._names, self._binding, self._run = names, binding, run
         self._seqlens_k = np.zeros(count, np.int32)
         self._total = np.zeros((), np.int32)
         self._query_seqlens = np.ones(count, np.int32)
@@ -145,7 +158,7 @@ class _RaggedRows:
         self._seqlens_k[0] = past + n - 1
         self._total[...] = past + n
         self._query_seqlens[0] = n
-        self._binding.run()
+        self._run()
         return self._logits[0] if want_logits else None
 
     def decode(self, tokens: list[int], pasts: list[int]) -> Logits:
@@ -158,27 +171,29 @@ class _RaggedRows:
         self._tokens[:, 0] = tokens
         self._seqlens_k[:] = pasts
         self._total[...] = max(pasts) + 1
-        self._binding.run()
+        self._run()
         return self._logits
 
 
 class _MaskedRows:
     """Rows of the standard onnxruntime-genai graph."""
 
-    def __init__(self, session: Session, names: TensorNames, binding: Binding, vocabulary_size: int) -> None:
-        self._names, self._binding = names, binding
+    def __init__(
+        self, session: Session, names: TensorNames, binding: Binding, run: Callable[[], None], vocabulary_size: int
+    ) -> None:
+        self._names, self._binding, self._run = names, binding, run
         self._has_positions = names.position_ids in session.inputs
         self._dtype = session.outputs[names.logits].dtype
         self._vocabulary_size = vocabulary_size
 
     def prefill(self, ids: Ids, past: int, *, want_logits: bool) -> Logits | None:
-        logits = self._run(ids.reshape(1, -1), [past])
+        logits = self._logits(ids.reshape(1, -1), [past])
         return logits[0, -1] if want_logits else None
 
     def decode(self, tokens: list[int], pasts: list[int]) -> Logits:
-        return self._run(np.array(tokens, np.int64).reshape(-1, 1), pasts)[:, -1]
+        return self._logits(np.array(tokens, np.int64).reshape(-1, 1), pasts)[:, -1]
 
-    def _run(self, ids: Ids, pasts: list[int]) -> Logits:
+    def _logits(self, ids: Ids, pasts: list[int]) -> Logits:
         rows, n = ids.shape
         start = np.array(pasts, np.int64)[:, None]
         mask = (np.arange(max(pasts) + n) < start + n).astype(np.int64)
@@ -188,7 +203,7 @@ class _MaskedRows:
             self._binding.bind_input(self._names.position_ids, start + np.arange(n))
         logits = np.zeros((rows, n, self._vocabulary_size), self._dtype)
         self._binding.bind_output(self._names.logits, logits)
-        self._binding.run()
+        self._run()
         return logits.astype(np.float32, copy=False)
 
 

@@ -1,8 +1,9 @@
 """The decode engine: continuous batching of all sequences of one model, on one thread of its own.
 
 Every turn of its loop takes what was submitted or cancelled, ends what is over, reads one chunk of a prompt, decodes
-one token of every running sequence, and tells the listeners on the event loop. onnxruntime releases the GIL while it
-runs. Sequences join and leave between turns; a cancelled one is gone within one.
+one token of every running sequence, and samples. The listeners on the event loop are told when the next run begins, or
+when there is none: onnxruntime releases the GIL while it runs. Sequences join and leave between turns; a cancelled one
+is gone within one.
 """
 
 import asyncio
@@ -47,6 +48,8 @@ class Engine:
         self, decoder: Decoder, distributions: Distributions, *, queue_size: int, prefill_chunk_tokens: int
     ) -> None:
         self._decoder = decoder
+        # Once the event loop is awake it wants the interpreter's lock, which is free while the graph runs.
+        decoder.before_run = self._wake_listeners
         self._distributions = distributions
         self._scheduler = Scheduler(slots=decoder.cache.slots, prefill_chunk_tokens=prefill_chunk_tokens)
         self._prefill_chunk_tokens = prefill_chunk_tokens
@@ -154,13 +157,13 @@ class Engine:
             except Exception:  # noqa: BLE001  whatever one step meets must not take the server down with it
                 _log.exception("a decoding step failed; its calls end with an internal error")
                 self._end_all(EndReason.FAILED)
-            self._wake_listeners()
         self._take_waiting()
         self._end_all(EndReason.ABORTED)
         self._wake_listeners()
 
     def _take_inbox(self) -> None:
         if self._scheduler.is_idle and not self._abort:
+            self._wake_listeners()
             self._accept(self._inbox.get())
         self._take_waiting()
 
@@ -307,7 +310,7 @@ class Engine:
                 self._end_request(self._scheduler.waiting.popleft(), reason)
 
     def _wake_listeners(self) -> None:
-        """Crosses to the event loop once per turn, whatever the number of listeners."""
+        """Crosses to the event loop, once for all that were touched since the last time."""
         if self._touched:
             touched, self._touched = self._touched, set()
             self._call_soon(lambda: _wake(touched))

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from trivium_server.decoding.distribution import Distribution, Distributions, Logits
+from trivium_server.decoding.distribution import Distributions, Logits, Probabilities
 from trivium_server.numerics import log_softmax, top_indices
 
 # Below it the likeliest token is as good as certain, and its inverse stays far from infinity.
 _LEAST_TEMPERATURE = 1e-4
-# Where top-p looks for the tokens that it keeps: first among the few that are nearly as likely as the likeliest.
-_HEAD_DEPTHS = (6.0, 12.0, np.inf)
+# Where the tokens that the cuts leave are looked for: first among the few that are nearly as likely as the likeliest.
+_HEAD_DEPTHS = (6.0, 12.0)
 _BLOCK = 256
 
 
@@ -91,27 +91,25 @@ class Sampler:
         if forbidden is not None:
             logits[forbidden] = -np.inf
 
-    def draw(self, distribution: Distribution) -> int | None:
-        """Returns a token of the distribution at this sampler's temperature; None where it is of no finite logits."""
-        if np.isnan(distribution.likeliest[0]):
-            return None
-        ids, likeliest = distribution.ids, distribution.likeliest
+    def draw(self, logits: Logits, probabilities: Probabilities) -> int | None:
+        """Returns a token by its probability at this sampler's temperature; None where there are no finite logits.
+
+        Both have shape (vocabulary,).
+        """
         if self.is_greedy:
-            return int(ids[0])
+            best = int(logits.argmax())
+            return best if np.isfinite(logits[best]) else None
+        peak = probabilities.max()
+        if np.isnan(peak):
+            return None
         uniform = self._random.random()
-        masses = np.cumsum(likeliest, dtype=np.float64)
-        count = self._count_drawable(distribution, masses)
-        if count is not None:
-            target = min(uniform * masses[count - 1], np.nextafter(masses[count - 1], 0.0))
-            return int(ids[np.searchsorted(masses[:count], target, side="right")])
-        if self._cuts:
-            return self._draw_cut(distribution, uniform)
-        if uniform < masses[-1]:
-            return int(ids[np.searchsorted(masses, uniform, side="right")])
-        rest = distribution.probabilities.copy()
-        rest[ids] = 0.0
-        # Where the likeliest hold everything, their sum may still round to less than 1.
-        return draw(rest, self._random.random()) if rest.any() else int(ids[0])
+        if not self._cuts:
+            return draw(probabilities, uniform)
+        kept = self._kept(logits, probabilities, peak)
+        masses = np.cumsum(probabilities[kept], dtype=np.float64)
+        # Below the total even where the product rounds up, so that what is found has weight.
+        target = min(uniform * masses[-1], np.nextafter(masses[-1], 0.0))
+        return int(kept[np.searchsorted(masses, target, side="right")])
 
     def count(self, token: int) -> None:
         """Takes note of a token that was chosen, for the penalties."""
@@ -125,43 +123,38 @@ class Sampler:
         p = self._parameters
         return p.top_k > 0 or p.top_p < 1.0 or p.min_p > 0.0
 
-    def _count_drawable(self, distribution: Distribution, masses: NDArray[np.float64]) -> int | None:
-        """Returns how many of the likeliest tokens may be drawn; None when others may be as well.
-
-        masses: the cumulative sums of the likeliest tokens' probabilities.
-        """
-        p, likeliest = self._parameters, distribution.likeliest
-        count, total = len(likeliest), 1.0
-        is_whole = count == len(distribution.probabilities)
-        if p.top_k and (p.top_k <= count or is_whole):
-            count, is_whole = min(count, p.top_k), True
-        elif p.top_k:
-            return None
-        if is_whole:
-            total = masses[count - 1]
+    def _kept(self, logits: Logits, probabilities: Probabilities, peak: np.float32) -> NDArray[np.intp]:
+        """Returns the tokens that top-k, top-p and min-p leave, likeliest first; peak is the greatest probability."""
+        p = self._parameters
+        kept = self._head(probabilities, peak)
+        # By logits, since probabilities round to equal more often.
+        kept = kept[np.argsort(-logits[kept], kind="stable")]
+        if p.top_k:
+            kept = kept[: p.top_k]
         if p.top_p < 1.0:
-            wanted = p.top_p * total
-            if not is_whole and masses[-1] < wanted:
-                return None
-            count, is_whole = min(count, int(np.searchsorted(masses, wanted)) + 1), True
+            masses = np.cumsum(probabilities[kept], dtype=np.float64)
+            wanted = p.top_p * (masses[-1] if p.top_k else 1.0)
+            kept = kept[: int(np.searchsorted(masses, wanted)) + 1]
         if p.min_p > 0.0:
-            least = np.float32(p.min_p) * likeliest[0]
-            if likeliest[count - 1] < least:
-                count, is_whole = int(np.count_nonzero(likeliest[:count] >= least)), True
-        return count if is_whole else None
+            kept = kept[probabilities[kept] >= np.float32(p.min_p) * peak]
+        return kept
 
-    def _draw_cut(self, distribution: Distribution, uniform: float) -> int:
-        """Draws where top-k, top-p or min-p keep more than the likeliest tokens that the distribution lists."""
-        p, weights = self._parameters, distribution.probabilities
-        ids: NDArray[np.intp] = top_indices(weights, p.top_k) if p.top_k else np.arange(len(weights))
-        weights = weights[ids]
-        if p.top_p < 1.0:
-            places = _nucleus(weights, p.top_p)
-            ids, weights = ids[places], weights[places]
-        if p.min_p > 0.0:
-            places = np.flatnonzero(weights >= np.float32(p.min_p) * distribution.likeliest[0])
-            ids, weights = ids[places], weights[places]
-        return int(ids[draw(weights, uniform)])
+    def _head(self, probabilities: Probabilities, peak: np.float32) -> NDArray[np.intp]:
+        """Returns tokens among which are all that the cuts leave: those nearly as likely as the likeliest."""
+        p = self._parameters
+        for depth in _HEAD_DEPTHS:
+            head = np.flatnonzero(probabilities >= peak * np.float32(np.exp(-depth)))
+            if p.top_k:
+                is_enough = len(head) >= p.top_k
+            elif p.top_p < 1.0:
+                is_enough = probabilities[head].sum(dtype=np.float64) >= p.top_p
+            else:
+                is_enough = np.exp(-depth) <= p.min_p
+            if is_enough:
+                return head
+        if p.top_k and p.top_k < len(probabilities):
+            return top_indices(probabilities, p.top_k)
+        return np.arange(len(probabilities))
 
 
 def choose(
@@ -174,30 +167,16 @@ def choose(
     """
     for (sampler, forbidden), row in zip(samplers, logits, strict=True):
         sampler.adjust(row, forbidden)
-    if all(sampler.is_greedy for sampler, _ in samplers):
-        best = logits.argmax(axis=1)
-        tokens = [int(i) if np.isfinite(row[i]) else None for row, i in zip(logits, best, strict=True)]
-    else:
-        found = distributions.of(logits, [sampler.temperature for sampler, _ in samplers])
-        tokens = [sampler.draw(row) for (sampler, _), row in zip(samplers, found, strict=True)]
+    # The logits themselves will do for those who only look for the largest.
+    probabilities = logits
+    if not all(sampler.is_greedy for sampler, _ in samplers):
+        probabilities = distributions.of(logits, [sampler.temperature for sampler, _ in samplers])
+    rows = zip(samplers, logits, probabilities, strict=True)
+    tokens = [sampler.draw(row, weights) for (sampler, _), row, weights in rows]
     for (sampler, _), token in zip(samplers, tokens, strict=True):
         if token is not None:
             sampler.count(token)
     return tokens
-
-
-def _nucleus(weights: NDArray[np.float32], top_p: float) -> NDArray[np.intp]:
-    """Returns the places of the fewest largest weights that reach top_p of all, largest first."""
-    wanted = top_p * float(weights.sum(dtype=np.float64))
-    head = np.arange(len(weights))
-    peak = weights.max()
-    for depth in _HEAD_DEPTHS:
-        head = np.flatnonzero(weights >= peak * np.exp(np.float32(-depth)))
-        if float(weights[head].sum(dtype=np.float64)) >= wanted:
-            break
-    order = head[np.argsort(-weights[head], kind="stable")]
-    # Sums are in double, so that they hardly depend on their order.
-    return order[: int(np.searchsorted(np.cumsum(weights[order], dtype=np.float64), wanted)) + 1]
 
 
 def draw(weights: NDArray[np.float32], uniform: float) -> int:
