@@ -13,7 +13,7 @@ from trivium.v1.generation_pb2_grpc import TextGenerationServiceStub
 
 
 class Sampling(Enum):
-    """SAMPLED: temperature 0.2 and top-p 0.9, the model's defaults. SEEDED: the same, repeatable."""
+    """SAMPLED: temperature 0.2 and top-p 0.9. SEEDED: the same, repeatable."""
 
     SAMPLED = "sampled"
     GREEDY = "greedy"
@@ -31,6 +31,7 @@ class StreamCall(Protocol):
 def request(model: str, ids: Sequence[int], num_tokens: int, sampling: Sampling) -> pb.StreamGenerateRequest:
     """A request for exactly num_tokens tokens after the prompt `ids`."""
     parameters = pb.SamplingParameters(min_output_tokens=num_tokens, max_output_tokens=num_tokens)
+    parameters.repetition_penalty = 1.0  # the others have none
     if sampling is Sampling.GREEDY:
         parameters.temperature = 0.0
     else:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from trivium_models.cli_card import card_values, lines
 from trivium_models.cli_progress import Lines, plain, terminal_progress
 from trivium_models.errors import ModelError, UsageError
-from trivium_models.manifest import Card
 from trivium_models.store import Store, default_store_path
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
@@ -87,6 +87,7 @@ def pull(store: Store, specs: tuple[str, ...], name: str | None, force: bool, as
             raise UsageError(f"name a model; the catalogue has: {', '.join(store.catalog.names())}")
         if name is not None and len(specs) > 1:
             raise UsageError("--name goes with one model at a time")
+        before = {model.name for model in store.installed()}
         installed = []
         with terminal_progress() as progress:
             for spec in specs:
@@ -96,6 +97,10 @@ def pull(store: Store, specs: tuple[str, ...], name: str | None, force: bool, as
                     click.echo(f"{model.name} is installed in {_short(model.folder)}")
         if as_json:
             click.echo(json.dumps({"models": installed}, indent=2))
+        elif new := [str(model["name"]) for model in installed if force or model["name"] not in before]:
+            loads = " and ".join(f"`trivium models load {name}`" for name in new)
+            serves = " ".join(f"--model {name}" for name in new)
+            click.echo(f"a server that runs takes it with {loads}; a new one with `trivium serve {serves}`", err=True)
 
 
 @models.command()
@@ -131,12 +136,12 @@ def show(store: Store, name: str, as_json: bool) -> None:
                 "source": entry.source.describe(),
                 "size_bytes": entry.installed_size_bytes,
             }
-    shown = _card_values(card) | details
+    shown = card_values(card) | details
     if as_json:
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return
     for key, value in shown.items():
-        for index, line in enumerate(_lines(value)):
+        for index, line in enumerate(lines(key, value)):
             click.echo(f"{key if index == 0 else '':<16} {plain(line)}")
 
 
@@ -216,35 +221,6 @@ def _rows(store: Store) -> Iterator[dict[str, object]]:
             "task": card.task if card else None,
             "problem": model.problem if model else None,
         }
-
-
-def _card_values(card: Card) -> dict[str, object]:
-    return {
-        "name": card.name,
-        "display_name": card.display_name,
-        "version": card.version,
-        "task": card.task,
-        "license": card.license,
-        "upstream": card.upstream,
-        "description": card.description,
-        "good_at": list(card.good_at),
-        "bad_at": list(card.bad_at),
-        "language_codes": list(card.language_codes),
-        "limits": {
-            "context_length": card.limits.context_length,
-            "max_input_tokens": card.limits.max_input_tokens,
-            "max_output_tokens": card.limits.max_output_tokens,
-        },
-        "defaults": dict(card.defaults),
-    }
-
-
-def _lines(value: object) -> list[str]:
-    if isinstance(value, dict):
-        return [f"{key} {item}" for key, item in value.items()] or ["-"]
-    if isinstance(value, list):
-        return [str(item) for item in value] or ["-"]
-    return [str(value) if value != "" else "-"]
 
 
 def _short(path: Path) -> str:

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +104,8 @@ class Store:
         force: bool = False,
         progress: Progress | None = None,
     ) -> InstalledModel:
-        """Installs a model and returns it; one that is installed already is returned as it is.
+        """Installs a model and returns it. One that is installed already keeps its files; where it is the catalogue's,
+        under its name there, its model.toml says what the catalogue says of it now.
 
         spec: a name of the catalogue, "hf:owner/name[/folder][@revision]", a model folder, or a .gguf file.
         name: under which to install it, by default the catalogue's name or the last part of the path. force: install
@@ -115,8 +116,8 @@ class Store:
         recipe = read_spec(spec, name, self.catalog)
         with full_disk_named(self.path), self._locked(recipe.name, told):
             present = self._find(recipe.name)
-            if present is not None and present.problem is None and not force:
-                return present
+            if present is not None and present.manifest is not None and not force:
+                return self._restated(present, present.manifest, recipe, told)
             self._install(recipe, told)
             installed = self._find(recipe.name)
         assert installed is not None
@@ -200,6 +201,23 @@ class Store:
             if isinstance(recipe, (FolderRecipe, HubRecipe)):
                 _probe(work.model, manifest, progress)
             put_in_place(self.path, recipe.name, work.model, trash=staging / "replaced")
+
+    def _restated(
+        self, model: InstalledModel, manifest: Manifest, recipe: "Recipe", progress: Progress
+    ) -> InstalledModel:
+        """Gives a model of the catalogue the card that it has there now: defaults may have changed since the pull."""
+        from trivium_models.recipes import CatalogRecipe
+
+        if not isinstance(recipe, CatalogRecipe) or manifest.source != recipe.entry.source.describe():
+            return model
+        card = recipe.entry.card
+        if manifest.card == card or model.name != card.name:
+            return model
+        with self._staging(model.name) as staging:
+            replace(manifest, card=card, digest="").write(staging)
+            (staging / MANIFEST_NAME).replace(model.folder / MANIFEST_NAME)
+        progress.note(f"{model.name}: its description and defaults are those of the catalogue again")
+        return _read_installed(model.folder)
 
     def _settle_if_abandoned(self, name: str) -> None:
         """Ends a replacement that a kill cut off; one that is under way, or on a disk for reading only, is left."""

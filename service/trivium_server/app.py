@@ -189,7 +189,7 @@ class App:
             except ModelNotFound as error:
                 raise NoModelError(
                     f"{error.message}; the store {self.config.models.dir} has {', '.join(known)}; "
-                    f"get another with `trivium models pull {name}`"
+                    "`trivium models list` shows which others can be pulled"
                 ) from None
         return list(wanted)
 

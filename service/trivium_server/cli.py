@@ -87,7 +87,7 @@ def serve(config_file: str | None, print_config: bool, **given: str | tuple[str,
         config = load_config(file=Path(config_file) if config_file else None, env=os.environ, flags=flags)
     except ConfigError as error:
         for problem in error.problems:
-            click.echo(f"trivium serve: {problem}", err=True)
+            click.echo(f"trivium: {problem}", err=True)
         sys.exit(_EXIT_BAD_SETTINGS)
     if print_config:
         click.echo(as_toml(config))
@@ -104,6 +104,6 @@ def _run(config: Config) -> None:
     try:
         code = asyncio.run(serve_until_drained(config))
     except (NoModelError, ListenError) as error:
-        click.echo(f"trivium serve: {error}", err=True)
+        click.echo(f"trivium: {error}", err=True)
         code = _EXIT_BAD_SETTINGS if isinstance(error, ListenError) else _EXIT_FAILED
     leave(code)

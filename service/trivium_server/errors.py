@@ -114,7 +114,11 @@ class ModelNotReady(TriviumError):
     reason = "MODEL_NOT_READY"
 
     def __init__(self, model: str, state: str, retry_after_s: float | None) -> None:
-        super().__init__(f"model {model!r} is {state.lower()}", model=model, state=state)
+        is_loaded = state != "AVAILABLE"
+        how = (
+            state.lower() if is_loaded else f"not loaded; load it with LoadModel, as `trivium models load {model}` does"
+        )
+        super().__init__(f"model {model!r} is {how}", model=model, state=state)
         self.retry_after_s = retry_after_s
 
 

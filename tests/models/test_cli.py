@@ -42,6 +42,23 @@ def test_show_of_a_catalogue_model_tells_what_it_is_good_at(tmp_path: Path) -> N
     assert "Apache-2.0" in shown.stdout
 
 
+def test_show_wraps_a_long_list_of_languages(tmp_path: Path) -> None:
+    shown = run(tmp_path / "store", "show", "langid-140").stdout
+    assert "language_codes   140 codes:\n                 af am ar " in shown
+    assert len(shown.splitlines()) < 40
+    assert len(json.loads(run(tmp_path / "store", "show", "langid-140", "--json").stdout)["language_codes"]) == 140
+
+
+def test_pull_says_how_a_server_gets_the_model(tmp_path: Path, exported: Path) -> None:
+    pulled = run(tmp_path / "store", "pull", str(exported), "--name", "mine")
+    assert pulled.stderr.endswith(
+        "a server that runs takes it with `trivium models load mine`; a new one with `trivium serve --model mine`\n"
+    )
+    again = run(tmp_path / "store", "pull", str(exported), "--name", "mine")
+    assert "trivium serve" not in again.stderr
+    assert "trivium serve" in run(tmp_path / "store", "pull", str(exported), "--name", "mine", "--force").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [

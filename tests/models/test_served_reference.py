@@ -40,7 +40,7 @@ def test_the_served_greedy_answer_is_the_references_token_for_token(
             conversation=pb.Conversation(
                 messages=[pb.ChatMessage(role=pb.CHAT_ROLE_USER, parts=[pb.ContentPart(text=question)])]
             ),
-            sampling=pb.SamplingParameters(temperature=0.0, max_output_tokens=MAX_TOKENS),
+            sampling=pb.SamplingParameters(temperature=0.0, repetition_penalty=1.0, max_output_tokens=MAX_TOKENS),
             output=pb.GenerationOutputOptions(include_token_ids=True),
         )
         prompt = [

@@ -21,4 +21,4 @@ def chat(*texts: str, model: str = MODEL, **sampling: Any) -> pb.GenerationInput
 
 def greedy(*texts: str, **sampling: Any) -> pb.GenerationInput:
     """The same with the likeliest token always taken."""
-    return chat(*texts, temperature=0.0, **sampling)
+    return chat(*texts, temperature=0.0, repetition_penalty=1.0, **sampling)

@@ -129,6 +129,9 @@ def test_load_joins_unload_aborts_and_load_again(own_server: RunningServer) -> N
         failure = Failure(caught.value)
         assert (failure.code, failure.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "MODEL_NOT_READY")
         assert failure.metadata == {"model": MODEL, "state": "AVAILABLE"}
+        assert failure.message == (
+            f"model {MODEL!r} is not loaded; load it with LoadModel, as `trivium models load {MODEL}` does"
+        )
 
         joined: list[list[pb.LoadModelResponse]] = []
         threads = [

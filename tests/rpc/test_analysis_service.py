@@ -106,7 +106,7 @@ class TestClassifyText:
             ({"truncation": 9}, {"truncation": "9 is no known TruncationPolicy"}),
             (
                 {"model": "toy-zero-shot"},
-                {"candidate_labels": "is empty; it must have 1 to 128"},
+                {"candidate_labels": "is empty; the model has no labels of its own, so it needs 1 to 128"},
             ),
             (
                 {"model": "toy-zero-shot", "candidate_labels": [str(n) for n in range(129)]},
@@ -239,4 +239,5 @@ def test_items_are_1_to_512(stub: Stub, method: str) -> None:
     ]
     unable = refused(lambda: call(make(model="toy-embedder", items=items_of("a"))))
     assert (unable.reason, list(unable.fields)) == ("UNSUPPORTED_FEATURE", ["model"])
+    assert "model 'toy-embedder' cannot " in unable.fields["model"]
     assert refused(lambda: call(make(model="toy", items=items_of("a")))).reason == "MODEL_NOT_FOUND"

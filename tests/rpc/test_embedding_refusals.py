@@ -25,9 +25,15 @@ def stub(toys: ToyServer) -> Stub:
 
 
 SPARSE = pb.EMBEDDING_KIND_SPARSE
+EMBEDDERS = "toy-embedder, toy-huge, toy-sparse, toy-wide"
+NO_MODEL = f"is required; {EMBEDDERS} can embed texts"
 CONFIGS = [
-    ({"model": ""}, "INVALID_ARGUMENT_FIELD", {"model": "is required"}),
-    ({"model": "toy-reranker"}, "UNSUPPORTED_FEATURE", {"model": "model 'toy-reranker' cannot do this"}),
+    ({"model": ""}, "INVALID_ARGUMENT_FIELD", {"model": NO_MODEL}),
+    (
+        {"model": "toy-reranker"},
+        "UNSUPPORTED_FEATURE",
+        {"model": f"model 'toy-reranker' cannot embed texts; {EMBEDDERS} can"},
+    ),
     ({"purpose": 6}, "INVALID_ARGUMENT_FIELD", {"purpose": "6 is no known EmbedPurpose"}),
     ({"purpose": -1}, "INVALID_ARGUMENT_FIELD", {"purpose": "-1 is no known EmbedPurpose"}),
     ({"dimensions": 0}, "INVALID_ARGUMENT_FIELD", {"dimensions": "is 0; it must be 1 to 8"}),
@@ -70,7 +76,7 @@ CONFIGS = [
         {"model": "", "kind": 9, "dimensions": 0, "truncation": 9},
         "INVALID_ARGUMENT_FIELD",
         {
-            "model": "is required",
+            "model": NO_MODEL,
             "kind": "9 is no known EmbeddingKind",
             "dimensions": "is 0; it must be at least 1",
             "truncation": "9 is no known TruncationPolicy",
@@ -97,11 +103,11 @@ def test_config(
 
 def test_missing_config_is_told_with_all_else(stub: Stub) -> None:
     assert refused(lambda: stub.Embed(pb.EmbedRequest())).fields == {
-        "config": "is required",
+        "config": NO_MODEL,
         "items": "is empty; it must have 1 to 2048",
     }
     empty = pb.StreamEmbedRequest(setup=pb.StreamEmbedSetup())
-    assert refused(lambda: list(stub.StreamEmbed(iter([empty])))).fields == {"setup.config": "is required"}
+    assert refused(lambda: list(stub.StreamEmbed(iter([empty])))).fields == {"setup.config": NO_MODEL}
 
 
 def test_unknown_model_is_not_found(stub: Stub) -> None:
@@ -127,7 +133,7 @@ def test_counts(stub: Stub) -> None:
 def test_rerank(stub: Stub) -> None:
     empty = pb.RerankRequest(top_n=0, score_scale=4, truncation=4)  # type: ignore[arg-type]  # no such values
     assert refused(lambda: stub.Rerank(empty)).fields == {
-        "model": "is required",
+        "model": "is required; toy-reranker can rank documents",
         "query": "is empty",
         "documents": "is empty; it must have 1 to 1000",
         "top_n": "is 0; it must be 1 to 2147483647",
@@ -141,12 +147,14 @@ def test_rerank(stub: Stub) -> None:
         "score_scale": "4 is no known ScoreScale",
     }
     unable = pb.RerankRequest(model=EMBEDDER, query="a", documents=[pb.RerankDocument(text="a")])
-    assert refused(lambda: stub.Rerank(unable)).fields == {"model": "model 'toy-embedder' cannot do this"}
+    assert refused(lambda: stub.Rerank(unable)).fields == {
+        "model": "model 'toy-embedder' cannot rank documents; toy-reranker can"
+    }
 
 
 def test_compare_texts(stub: Stub) -> None:
     assert refused(lambda: stub.CompareTexts(pb.CompareTextsRequest(truncation=4))).fields == {  # type: ignore[arg-type]
-        "model": "is required",
+        "model": NO_MODEL,
         "source": "is empty",
         "targets": "is empty; it must have 1 to 2048",
         "truncation": "4 is no known TruncationPolicy",

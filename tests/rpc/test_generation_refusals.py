@@ -147,7 +147,7 @@ def test_no_input_at_all(grpc_stub: Stub) -> None:
         refused(lambda: list(grpc_stub.StreamGenerate(pb.StreamGenerateRequest()))),
         refused(lambda: grpc_stub.CountTokens(pb.CountTokensRequest())),
     ):
-        assert failure.fields == {"input": "is required"}
+        assert failure.fields == {"input": f"is required; {MODEL} can generate text"}
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,7 @@ def test_both_ends_of_ranges_are_good(stub: Stub, fields: dict[str, Any]) -> Non
 def test_a_model_that_cannot_do_it(channel: grpc.Channel, grpc_channel: grpc.Channel) -> None:
     failure = refused(lambda: detect(Stub(grpc_channel), [ENGLISH], model=MODEL))
     assert (failure.code, failure.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_FEATURE")
+    assert failure.message == f"model: model {MODEL!r} cannot detect languages; no model that is ready can"
     assert refused(lambda: detect(Stub(channel), [ENGLISH], model="langid")).code == grpc.StatusCode.NOT_FOUND
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.sdk.command import TRIVIUM, Command
-from tests.sdk.embedding_script import LOST, embed_stream, info, refused_item, vector_of
+from tests.sdk.embedding_script import LOST, embed, embed_stream, info, refused_item, vector_of
 from tests.sdk.scripted import Act, ScriptedServer, hang, reply
 from trivium import _calls
 from trivium.v1 import analysis_pb2, common_pb2, embedding_pb2
@@ -321,8 +321,25 @@ def test_rerank(faulty: Command, faults: ScriptedServer, tmp_path: Path, source:
         ["0.7500", "Tokyo", "[31m"],
         ["-0.5000", "Rome", "[bold]"],
     ]
+    inline = faulty.run("rerank", "query", "-d", "Rome [bold]", "--document", "Tokyo \x1b[31m")
+    assert inline.stdout == done.stdout
+    assert [document.text for document in faults.received[-1].request.documents] == ["Rome [bold]", "Tokyo \x1b[31m"]
     as_json = json.loads(faulty.run("rerank", "query", str(path), "--json").stdout)
     assert [ranked["index"] for ranked in as_json["results"]] == [1, 0]
+
+
+def test_texts_of_the_command_line(faulty: Command, faults: ScriptedServer) -> None:
+    faults.script(_calls.EMBED, embed)
+    done = faulty.run("embed", "--text", "one [bold] \x1b[31m", "--text", "", "--text", "three words here")
+    assert done.returncode == 1
+    heading, first, second, third = (line.split() for line in done.stdout.splitlines())
+    assert heading == ["DIMENSIONS", "TOKENS", "VECTOR", "TEXT"]
+    assert (first[:2], first[6:], second[:3]) == (["4", "3"], ["one", "[bold]", "[31m"], ["-", "0", "-"])
+    assert [float(value) for value in third[2:6]] == vector_of("three words here").tolist()
+    assert done.stderr == "trivium: text 2: INVALID_ARGUMENT_FIELD: text is empty\n"
+    told = json.loads(faulty.run("embed", "--text", "one", "--purpose", "query", "--json").stdout)
+    assert told["results"][0]["vector"] == vector_of("one").tolist()
+    assert told["info"]["model"]["digest"] == "sha256:1"
 
 
 def test_compare(faulty: Command, faults: ScriptedServer) -> None:
@@ -336,7 +353,7 @@ def test_compare(faulty: Command, faults: ScriptedServer) -> None:
     done = faulty.run("compare", "source", "one", "", "three")
     assert done.returncode == 1
     assert [line.split() for line in done.stdout.splitlines()[1:]] == [["1.0000", "three"], ["0.2500", "one"], ["-"]]
-    assert "text 3: text is empty" in done.stderr
+    assert done.stderr == "trivium: text 3: INVALID_ARGUMENT_FIELD: text is empty\n"
     as_json = json.loads(faulty.run("compare", "source", "one", "", "three", "--json").stdout)
     assert as_json["results"][1]["error"]["reason"] == "INVALID_ARGUMENT_FIELD"
 
@@ -368,7 +385,8 @@ def test_classify(faulty: Command, faults: ScriptedServer) -> None:
 
 
 def test_detect(faulty: Command, faults: ScriptedServer) -> None:
-    scores = [analysis_pb2.LanguageScore(language_code="pt", score=0.5)]
+    told = {"pt": 0.30001, "gl": 0.2999}
+    scores = [analysis_pb2.LanguageScore(language_code=code, score=score) for code, score in told.items()]
     results = [
         analysis_pb2.DetectLanguageResult(languages=analysis_pb2.LanguageScores(languages=scores)),
         analysis_pb2.DetectLanguageResult(index=1, error=refused_item()),
@@ -376,8 +394,15 @@ def test_detect(faulty: Command, faults: ScriptedServer) -> None:
     faults.script(_calls.DETECT_LANGUAGE, reply(analysis_pb2.DetectLanguageResponse(results=results, info=info())))
     done = faulty.run("detect", "Bom dia", "")
     assert done.returncode == 1
-    assert done.stdout.splitlines()[1].split() == ["pt", "0.5000", "Bom", "dia"]
-    assert "text 2: text is empty" in done.stderr
+    assert [line.split() for line in done.stdout.splitlines()[1:]] == [
+        ["pt", "0.3000", "Bom", "dia"],
+        ["gl?", "0.2999", "Bom", "dia"],
+        ["-", "-"],
+    ]
+    assert done.stderr == "trivium: text 2: INVALID_ARGUMENT_FIELD: text is empty\n"
+    languages = json.loads(faulty.run("detect", "Bom dia", "", "--json").stdout)["results"][0]["languages"]
+    assert [language["language_code"] for language in languages] == ["pt", "gl"]
+    assert "under 0.3 is a guess" in faulty.run("detect", "--help").stdout
 
 
 @pytest.mark.parametrize("name", ["embed", "rerank", "compare", "classify", "detect"])

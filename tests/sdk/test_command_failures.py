@@ -9,6 +9,7 @@ import pytest
 
 from tests.sdk.command import TRIVIUM, Command, leave
 from tests.sdk.scripted import ScriptedServer, events, hang, stream
+from tests.serving import MODEL
 from trivium import _calls
 
 WRONG_USAGE = [
@@ -47,10 +48,22 @@ def test_wrong_usage_is_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
         (("generate", "-"), "the prompt is empty, since standard input had none"),
         (("generate", "Hi", "--logprobs", "2"), "--logprobs needs --json"),
         (("status", "--target", "localhost"), "has no port; a Trivium server listens on 50051"),
+        (("genrate", "Hi"), "there is no command 'genrate'; did you mean generate?"),
+        (("models", "pul", "x"), "there is no command 'pul'; did you mean pull?"),
+        (("xyzzy",), "there is no command 'xyzzy'"),
+        (("rerank", "Hi"), "give texts with --document, or a FILE"),
+        (("rerank", "Hi", "-", "--document", "x"), "--document is in place of FILE"),
+        (("embed",), "give a FILE with a text on each line"),
+        (("embed", "-"), "say with --output which .npy file to write"),
+        (("embed", "--text", "x", "--output", "x.npy"), "--text is in place of FILE"),
+        (("models", "pull"), "name a model; the catalogue has"),
     ],
 )
 def test_wrong_usage_is_explained(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
-    assert says in Command(tmp_path, "127.0.0.1:1").run(*arguments).stderr
+    told = Command(tmp_path, "127.0.0.1:1").run(*arguments).stderr
+    assert told.startswith("trivium: ")
+    assert says in told
+    assert "Usage:" not in told
 
 
 @pytest.mark.parametrize("name", ["generate", "tokens", "chat"])
@@ -59,7 +72,7 @@ def test_standard_input_that_is_no_text(faulty: Command, name: str, utf8_mode: s
     faulty.environment |= {"PYTHONUTF8": utf8_mode, "LC_ALL": "C.UTF-8"}
     done = faulty.run(name, stdin="Hi \udcff\udcfe\n")
     assert done.returncode == 2
-    assert done.stderr.endswith("Error: standard input is not text in UTF-8\n")
+    assert done.stderr == f"trivium: standard input is not text in UTF-8\nTry 'trivium {name} --help' for help.\n"
 
 
 def test_timeout_ends_a_streamed_answer(faulty: Command, faults: ScriptedServer) -> None:
@@ -76,15 +89,33 @@ def test_too_long_a_prompt_says_whose_limit_it_is(command: Command) -> None:
 
 def test_failure_is_one_line(command: Command) -> None:
     for arguments, reason in (
-        (("generate", "Hi", "-t", "9"), "INVALID_ARGUMENT_FIELD: input.sampling.temperature"),
+        (("generate", "Hi", "-t", "9"), "INVALID_ARGUMENT_FIELD: --temperature: is 9; it must be 0 to 2 (request "),
+        (("generate", "Hi", "-n", "0"), "INVALID_ARGUMENT_FIELD: --max-output-tokens: is 0; it must be 1 to "),
+        (("generate", "Hi", "--stop", ""), "INVALID_ARGUMENT_FIELD: --stop: is empty"),
+        (
+            ("generate", "Hi", "--candidates", "9", "-t", "3"),
+            "INVALID_ARGUMENT_FIELD: --temperature: is 3; it must be 0 ",
+        ),
+        (
+            ("generate", "Hi", "--logprobs", "21", "--json"),
+            "INVALID_ARGUMENT_FIELD: --logprobs: is 21; it must be ",
+        ),
+        (
+            ("classify", "Hi", "-m", MODEL),
+            f"UNSUPPORTED_FEATURE: --model: model '{MODEL}' cannot classify texts; no model",
+        ),
+        (
+            ("embed", "--text", "Hi"),
+            "INVALID_ARGUMENT: no model that embeds texts is ready; `trivium models load NAME` ",
+        ),
         (("generate", "Hi", "-m", "nope"), "MODEL_NOT_FOUND: "),
-        (("generate", "word " * 1100), "INPUT_TOO_LONG: "),
+        (("generate", "word " * 1100), "INPUT_TOO_LONG: PROMPT: is "),
         (("chat", "-m", "nope"), "MODEL_NOT_FOUND: "),
     ):
         done = command.run(*arguments)
         assert done.returncode == 1
         assert done.stderr.startswith(f"trivium: {reason}")
-        assert "(request " in done.stderr
+        assert "(request " in done.stderr or "models load" in done.stderr
         assert done.stderr.count("\n") == 1
 
 

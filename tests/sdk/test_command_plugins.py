@@ -26,6 +26,10 @@ def test_missing_distributions_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
     called = runner.invoke(_root.trivium, ["models", "pull", "x", "--force"])
     assert called.exit_code == 1
     assert "it comes with trivium-models" in called.output
+    own = runner.invoke(_root.trivium, ["models", "--help"]).output
+    assert "  load    Load a model" in own
+    assert "pull" not in own
+    assert runner.invoke(_root.trivium, ["models", "unload", "--help"]).exit_code == 0
 
 
 def test_broken_plugin_breaks_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:

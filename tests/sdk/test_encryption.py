@@ -90,7 +90,7 @@ def failures(face: Face) -> list[errors.TriviumError]:
     for method, run in (("models.list", face.call), ("models.watch", face.first)):
         with pytest.raises(errors.ServerUnavailable) as failed:
             run(method)
-        assert isinstance(failed.value.__cause__, grpc.RpcError)
+        assert isinstance(failed.value.__context__, grpc.RpcError)
         caught.append(failed.value)
     return caught
 

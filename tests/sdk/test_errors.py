@@ -27,7 +27,7 @@ def failure_of(connect: Connect, faults: ScriptedServer, act: Act) -> errors.Tri
     faults.script(_calls.GENERATE, act)
     with pytest.raises(errors.TriviumError) as caught:
         connect(faults.target, retry=ONCE).call("text.generate", "Hi", request_id="id-1")
-    assert isinstance(caught.value.__cause__, grpc.RpcError)
+    assert isinstance(caught.value.__context__, grpc.RpcError)
     return caught.value
 
 

@@ -111,6 +111,33 @@ def test_commands(tmp_path: Path, encoder: RunningServer) -> None:
     assert abs(compared["results"][0]["similarity"] - float(matrix[600] @ matrix[601])) < 1e-4
     labelled = command.run("classify", BREAD, "-l", "politics", "-l", "cooking").stdout.splitlines()
     assert labelled[1].split()[1] == "cooking"
+    (vector,) = json.loads(command.run("embed", "--text", BREAD, "--json").stdout)["results"]
+    assert np.abs(np.array(vector["vector"]) - matrix[600]).max() < 1e-5
+
+
+def test_commands_say_what_to_do(tmp_path: Path, encoder: RunningServer) -> None:
+    command = Command(tmp_path, encoder.address)
+    for arguments, says in (
+        (("classify", BREAD), "--label: is empty; the model has no labels of its own, so it needs 1 to 128"),
+        (("classify", BREAD, "-l", "a", "-k", "129"), "--top-k: is 129; it must be 1 to 128"),
+        (
+            ("generate", "Hi", "-m", MINILM),
+            f"--model: model '{MINILM}' cannot generate text; no model that is ready",
+        ),
+        (("embed", "--text", "long " * 600), "; --truncation keep_start or keep_end reads a part of it"),
+        (
+            ("compare", "a", "long " * 600),
+            "text 2: INPUT_TOO_LONG: OTHERS: is 602 tokens; the model allows 256; --",
+        ),
+        (("rerank", "a", "-d", "long " * 600), "document 1: INPUT_TOO_LONG: "),
+        (("embed", "--text", "a", "--dimensions", "7"), "--dimensions: is 7; the model was trained for 384"),
+    ):
+        done = command.run(*arguments)
+        assert done.returncode == 1
+        assert done.stderr.startswith("trivium: ")
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+    assert command.run("embed", "--text", "long " * 600, "--truncation", "keep_start").returncode == 0
 
 
 @pytest.fixture
@@ -118,6 +145,18 @@ def toys(tmp_path: Path) -> Iterator[ToyServer]:
     """The real services with toy models of every kind."""
     with ToyServer(tmp_path) as running:
         yield running
+
+
+def test_several_models_are_named(tmp_path: Path, toys: ToyServer) -> None:
+    command = Command(tmp_path, toys.address)
+    done = command.run("embed", "--text", "a")
+    assert done.stderr == (
+        "trivium: INVALID_ARGUMENT: the server has several models, each of which embeds texts; "
+        "name one of toy-embedder, toy-huge, toy-sparse, toy-wide with --model\n"
+    )
+    wrong = command.run("rerank", "a", "-d", "b", "--model", "toy-embedder").stderr
+    assert "--model: model 'toy-embedder' cannot rank documents; toy-reranker can (request " in wrong
+    assert command.run("rerank", "a", "-d", "b").returncode == 0  # the only one that ranks
 
 
 def test_models_of_every_kind(connect: Connect, toys: ToyServer) -> None:

@@ -41,8 +41,6 @@ def test_other_prompts() -> None:
     assert roles(system) == [(generation_pb2.CHAT_ROLE_USER, "Hi"), (generation_pb2.CHAT_ROLE_ASSISTANT, "Ho")]
     assert generation_input(TextPrompt("Once"), "m").text == "Once"
     assert list(generation_input(TokenPrompt((1, 2)), "m").tokens.ids) == [1, 2]
-    assert generation_input(TokenPrompt(()), "m").WhichOneof("prompt") == "tokens"
-    assert generation_input("", "m").conversation.messages[0].parts[0].text == ""
 
 
 @pytest.mark.parametrize(
@@ -64,6 +62,25 @@ def test_other_prompts() -> None:
 def test_what_is_no_prompt(prompt: trivium.Prompt, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         generation_input(prompt, "m")
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "",
+        [],
+        Message.user(""),
+        [USER | {"content": ""}],
+        Conversation((), "Be brief."),
+        TextPrompt(""),
+        TokenPrompt(()),
+    ],
+    ids=["text", "no messages", "message", "messages", "conversation", "completion", "tokens"],
+)
+def test_empty_prompt_is_not_sent(connect: Connect, prompt: trivium.Prompt) -> None:
+    for method in ("text.generate", "text.stream", "text.count_tokens"):
+        with pytest.raises(ValueError, match="the prompt is empty"):
+            connect("127.0.0.1:1").call(method, prompt)
 
 
 def test_conversation_loses_its_oldest_turn() -> None:
@@ -196,8 +213,9 @@ def test_unnamed_model_is_the_only_one_that_can_be_meant(
     faults.script(_calls.STREAM_GENERATE, stream(events("Red")))
     face = connect(faults.target, default_model=None)
     if chosen is None:
-        with pytest.raises(errors.ModelNotChosen):
+        with pytest.raises(errors.ModelNotChosen) as caught:
             face.call("text.generate", "Hi")
+        assert all(model.name in caught.value.message.split("of ")[-1].split(", ") for model in models)
         with pytest.raises(errors.ModelNotChosen):
             face.events("text.stream", "Hi")
         return

@@ -1,6 +1,7 @@
 """When a failed call is sent again: over a real connection to a server that fails as told, and the policy by itself."""
 
 import math
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -100,8 +101,11 @@ def test_nothing_listening_is_server_unavailable(connect: Connect, faults: Scrip
     faults.stop()
     with pytest.raises(errors.ServerUnavailable) as caught:
         connect(faults.target).call("models.list")
-    assert isinstance(caught.value.__cause__, grpc.RpcError)
     assert isinstance(caught.value, errors.UnavailableError)
+    assert caught.value.message == f"no server listens at {faults.target}; `trivium serve` starts one"
+    shown = "".join(traceback.format_exception(caught.value))
+    assert shown.count("Traceback") == 1
+    assert "_channel" not in shown
 
 
 # The policy by itself, with a clock and randomness that the test holds.

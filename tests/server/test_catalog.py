@@ -11,6 +11,7 @@ import pytest
 from tests.server.stores import write_model
 from trivium_server.architectures.catalog import Catalog, Family
 from trivium_server.architectures.model_state import ModelState
+from trivium_server.architectures.text_capabilities import TextClassifier
 from trivium_server.config import Config, ModelsConfig
 from trivium_server.errors import ModelFailed, ModelNotFound, ModelNotReady, ServerDraining, UnsupportedFeature
 
@@ -107,8 +108,9 @@ def test_a_model_is_lent_only_while_ready(tmp_path: Path, cage: Cage) -> None:
         with catalog.lease("polly", Parrot) as lease:
             assert lease.model.is_warm
             assert lease.card.name == "polly"
-        with pytest.raises(UnsupportedFeature), catalog.lease("polly", Cage):
+        with pytest.raises(UnsupportedFeature) as unable, catalog.lease("polly", TextClassifier):  # type: ignore[type-abstract]  # a Protocol is what it asks for
             pass
+        assert unable.value.message.endswith("model 'polly' cannot classify texts; no model that is ready can")
         with pytest.raises(ModelNotFound) as unknown, catalog.lease("poly", Parrot):
             pass
         assert unknown.value.metadata["near_matches"] == "polly"

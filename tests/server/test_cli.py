@@ -68,6 +68,8 @@ def test_an_unknown_model_has_near_matches(tmp_path: Path) -> None:
     shown = run("--models-dir", str(tmp_path), "--listen", "127.0.0.1:0", "--model", "parot-1b")
     assert shown.returncode == 1
     assert "did you mean parrot-1b?" in shown.stderr
+    assert "`trivium models list` shows which others can be pulled" in shown.stderr
+    assert "pull parot-1b" not in shown.stderr
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
         shown = run("--models-dir", str(tmp_path), "--listen", address, "--model", "none", "--log-format", "text")
     assert shown.returncode == 2
     (line,) = shown.stderr.splitlines()
-    assert line.startswith(f"trivium serve: cannot listen on {address}: another program listens there")
+    assert line.startswith(f"trivium: cannot listen on {address}: another program listens there")
     assert "--listen" in line
 
 
@@ -105,4 +107,4 @@ def test_an_address_that_cannot_be_had_is_one_clear_line(tmp_path: Path, address
     shown = run("--models-dir", str(tmp_path), "--listen", address, "--model", "none", **settings)
     assert shown.returncode == 2
     (line,) = shown.stderr.splitlines()
-    assert line.startswith(f"trivium serve: cannot listen on {address}: {problem}")
+    assert line.startswith(f"trivium: cannot listen on {address}: {problem}")

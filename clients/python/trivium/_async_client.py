@@ -44,7 +44,9 @@ class AsyncClient(AsyncEmbeddingMethods, AsyncAnalysisMethods):
         text. None: plain text to this machine (loopback, Unix socket), TLS to any other.
     token: sent with every call as `authorization: Bearer <token>`.
     metadata: sent with every call: text, or bytes under a key that ends in -bin.
-    default_model: the model of calls that name none; see AsyncTextClient for what happens without.
+    default_model: the model of every call that names none, whatever it asks for: one that cannot do it fails with
+        UnsupportedFeature, whose message names those that can. Without it, each kind of call takes the only ready model
+        of the server that can do it.
     timeout_s: the limit of a method with one result, over all attempts. None sends no limit, and the server then
         applies its own: 60 s unless it is configured otherwise.
     idle_timeout_s: how long a stream of text or vectors may say nothing; None is no limit.

@@ -52,7 +52,7 @@ class AsyncEmbedStream:
         self._config = config
         self._options = options
         self._prepare = prepare
-        self._course = EmbedCourse(options, transport.settings.retry, transport.settings.is_encrypted)
+        self._course = EmbedCourse(options, transport.settings.retry, transport.settings.peer)
         self._changed = asyncio.Condition()
         self._ready: deque[EmbedResult] = deque()
         self._responses: AsyncResponses[embedding_pb2.StreamEmbedResponse] | None = None

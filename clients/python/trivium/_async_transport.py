@@ -82,10 +82,10 @@ class AsyncTransport:
             try:
                 return call.parse(await pending)
             except grpc.RpcError as error:
-                failure = read_failure(error, request_id=options.request_id, is_encrypted=self.settings.is_encrypted)
+                failure = read_failure(error, request_id=options.request_id, peer=self.settings.peer)
                 delay = attempts.delay_before_retry(failure)
                 if delay is None:
-                    raise failure.error from error
+                    raise failure.error from None
             except asyncio.CancelledError as error:
                 if is_being_cancelled():
                     raise
@@ -132,7 +132,7 @@ class AsyncStream(Generic[RequestT, ResponseT, EventT]):
         self._call = call
         self._options = options
         self._prepare = prepare
-        self._state = StreamState(call.assembly, options, transport.settings.is_encrypted)
+        self._state = StreamState(call.assembly, options, transport.settings.peer)
         self._responses: AsyncResponses[ResponseT] | None = None
         self._attempts: Attempts | None = None
 

@@ -204,4 +204,11 @@ def choose_model(models: list[Model], capability: Capability) -> str:
     if not candidates:
         raise ModelNotChosen(f"the server has no model that {_CAN[capability]}")
     names = ", ".join(sorted(candidates))
-    raise ModelNotChosen(f"the server has several models, each of which {_CAN[capability]}; name one of {names}")
+    if not ready:
+        raise ModelNotChosen(
+            f"no model that {_CAN[capability]} is ready; `trivium models load NAME` makes it so for one of {names}"
+        )
+    raise ModelNotChosen(
+        f"the server has several models, each of which {_CAN[capability]}; name one of {names}",
+        metadata={"models": names},
+    )

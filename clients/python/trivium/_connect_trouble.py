@@ -6,8 +6,9 @@ __all__ = ["LASTING", "ConnectTrouble", "connect_trouble"]
 
 
 class ConnectTrouble(Enum):
-    """What was wrong between both ends about encryption. The value says it in terms of the client's arguments."""
+    """What was wrong between both ends. The value says it in terms of the client's arguments, with {target} in it."""
 
+    NOTHING_LISTENS = "no server listens at {target}; `trivium serve` starts one"
     SERVER_IS_PLAIN = "the server does not speak TLS; connect to it with tls=False"
     SERVER_MAY_WANT_TLS = (
         "the server closed a plain-text connection before it answered; connect with tls=True if it speaks TLS"
@@ -31,11 +32,13 @@ LASTING = (ConnectTrouble.SERVER_IS_PLAIN, ConnectTrouble.UNKNOWN_CERTIFICATE, C
 
 
 def connect_trouble(details: str, is_encrypted: bool) -> ConnectTrouble | None:
-    """Returns what the details of an UNAVAILABLE status say about encryption, None where it is nothing.
+    """Returns what the details of an UNAVAILABLE status say about the connection, None where it is nothing known.
 
     is_encrypted: whether this client tried TLS. The wording is that of grpc 1.8x; another one is no trouble, and its
     details are shown as they are.
     """
+    if "Connection refused" in details:
+        return ConnectTrouble.NOTHING_LISTENS
     if "WRONG_VERSION_NUMBER" in details:
         return ConnectTrouble.SERVER_IS_PLAIN
     if "CERTIFICATE_VERIFY_FAILED" in details:

@@ -18,6 +18,7 @@ from trivium._error_base import (
 from trivium._error_types import ErrorReason
 from trivium._retry import Attempts, Deadline, RetryPolicy
 from trivium._status import Failure, read_failure
+from trivium._target import Target
 from trivium.call_info import CallInfo, ServedModel, parse_call_info, parse_served_model
 from trivium.embeddings import EmbedResult
 from trivium.settings import CallOptions
@@ -27,10 +28,10 @@ from trivium.v1 import embedding_pb2
 class EmbedCourse:
     """What has arrived, and what a failure means after that. Its owner locks where threads share it."""
 
-    def __init__(self, options: CallOptions, retry: RetryPolicy, is_encrypted: bool) -> None:
+    def __init__(self, options: CallOptions, retry: RetryPolicy, peer: Target) -> None:
         self._options = options
         self._retry = retry
-        self._is_encrypted = is_encrypted
+        self._peer = peer
         self._deadline = Deadline(options.timeout_s)
         self._attempts = Attempts(retry, self._deadline)
         self._next_sequence = 0
@@ -169,12 +170,12 @@ class EmbedCourse:
         failure = read_failure(
             error,
             request_id=self._options.request_id,
-            is_encrypted=self._is_encrypted,
+            peer=self._peer,
             answer_begun=self.model is not None,
         )
-        return self._delay(failure, error)
+        return self._delay(failure)
 
-    def _delay(self, failure: Failure, cause: BaseException | None = None) -> float | None:
+    def _delay(self, failure: Failure) -> float | None:
         # What is lost then is only `completed`. Where texts were refused here, it is their turn that is lost with it.
         if self.model is not None and not self.window.has_unanswered:
             self.is_complete = True
@@ -182,9 +183,9 @@ class EmbedCourse:
         delay = 0.0 if self._is_servers_limit(failure.error) else self._attempts.delay_before_retry(failure)
         if delay is None:
             if self._deadline.remaining_s() == 0:
-                raise self._late() from cause
+                raise self._late() from None
             failure.error.request_id = failure.error.request_id or self._options.request_id
-            raise failure.error from cause
+            raise failure.error from None
         return delay
 
     def _is_servers_limit(self, error: TriviumError) -> bool:

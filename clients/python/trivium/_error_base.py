@@ -33,7 +33,8 @@ class TriviumError(Exception):
     request_id: finds the call in the server's log.
     usage: what the call used before it failed; None where the server did not say.
 
-    The underlying grpc.RpcError, where there is one, is the `__cause__`.
+    The underlying grpc.RpcError, where there is one, is the `__context__`; it says nothing that is not here, so
+    tracebacks do not show it.
     """
 
     default_code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
@@ -180,7 +181,10 @@ class StreamIdleTimeout(DeadlineExceededError):
 
 
 class ModelNotChosen(TriviumError):
-    """No model was named, and the server does not have exactly one that could be meant. The message lists them."""
+    """No model was named, and the server does not have exactly one that could be meant.
+
+    Where there are several, the message lists them, and so does metadata, under `models`.
+    """
 
     default_code = grpc.StatusCode.INVALID_ARGUMENT
 

@@ -18,6 +18,7 @@ from trivium._error_base import (
     TriviumError,
 )
 from trivium._error_types import ERROR_BY_REASON
+from trivium._target import Target
 from trivium.call_info import Usage, parse_usage
 from trivium.v1 import common_pb2
 
@@ -56,21 +57,19 @@ class Failure:
     is_lasting: bool = False
 
 
-def read_failure(
-    rpc_error: grpc.RpcError, *, request_id: str, is_encrypted: bool, answer_begun: bool = False
-) -> Failure:
+def read_failure(rpc_error: grpc.RpcError, *, request_id: str, peer: Target, answer_begun: bool = False) -> Failure:
     """Maps a failed call.
 
-    is_encrypted: whether the client tried TLS; answer_begun: whether an event of the call's stream had arrived.
+    peer: what the client tried to reach; answer_begun: whether an event of the call's stream had arrived.
     """
     call = cast(RpcFailure, rpc_error)  # grpc.RpcError declares nothing; every instance that a call raises has these
     trailing = dict(call.trailing_metadata() or ())
     details = _Details(trailing.get(STATUS_DETAILS_KEY))
     code, message = call.code(), call.details() or ""
     kind = _kind_of(code, message, details.reason, answer_begun)
-    trouble = connect_trouble(message, is_encrypted) if kind is ServerUnavailable else None
+    trouble = connect_trouble(message, bool(peer.is_encrypted)) if kind is ServerUnavailable else None
     error = kind(
-        trouble.value if trouble else message or code.name,
+        trouble.value.format(target=peer.address) if trouble else message or code.name,
         code=code,
         reason=details.reason,
         metadata=details.metadata,

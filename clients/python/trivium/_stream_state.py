@@ -10,6 +10,7 @@ from trivium._assembly import Assembly
 from trivium._error_base import CallCancelledError, StreamIdleTimeout, TruncatedStream
 from trivium._retry import Attempts
 from trivium._status import read_failure
+from trivium._target import Target
 from trivium.settings import CallOptions
 
 ResponseT = TypeVar("ResponseT")
@@ -19,10 +20,10 @@ EventT = TypeVar("EventT")
 class StreamState(Generic[ResponseT, EventT]):
     """What has arrived, and what a failure means after that."""
 
-    def __init__(self, assembly: Assembly[ResponseT, EventT], options: CallOptions, is_encrypted: bool) -> None:
+    def __init__(self, assembly: Assembly[ResponseT, EventT], options: CallOptions, peer: Target) -> None:
         self._assembly = assembly
         self._options = options
-        self._is_encrypted = is_encrypted
+        self._peer = peer
         self.has_answer = False
         self.is_over = False
         self.is_closed = False
@@ -65,12 +66,12 @@ class StreamState(Generic[ResponseT, EventT]):
         failure = read_failure(
             error,
             request_id=self._options.request_id,
-            is_encrypted=self._is_encrypted,
+            peer=self._peer,
             answer_begun=self.has_answer,
         )
         delay = None if self.has_answer else attempts.delay_before_retry(failure)
         if delay is None:
-            raise failure.error from error
+            raise failure.error from None
         return delay
 
     def expire(self, cause: BaseException) -> None:

@@ -53,7 +53,7 @@ class EmbedStream:
         self._config = config
         self._options = options
         self._prepare = prepare
-        self._course = EmbedCourse(options, transport.settings.retry, transport.settings.is_encrypted)
+        self._course = EmbedCourse(options, transport.settings.retry, transport.settings.peer)
         self._changed = threading.Condition()  # guards the course
         self._ready: deque[EmbedResult] = deque()
         self._responses: Responses[embedding_pb2.StreamEmbedResponse] | None = None

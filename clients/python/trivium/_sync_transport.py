@@ -69,10 +69,10 @@ class SyncTransport:
             except grpc.FutureCancelledError as error:
                 raise CallCancelledError("the client was closed", request_id=options.request_id) from error
             except grpc.RpcError as error:
-                failure = read_failure(error, request_id=options.request_id, is_encrypted=self.settings.is_encrypted)
+                failure = read_failure(error, request_id=options.request_id, peer=self.settings.peer)
                 delay = attempts.delay_before_retry(failure)
                 if delay is None:
-                    raise failure.error from error
+                    raise failure.error from None
             finally:
                 future.cancel()  # type: ignore[no-untyped-call]  # untyped in grpc-stubs; a call that is over stays as it is
             time.sleep(delay)
@@ -117,7 +117,7 @@ class SyncStream(Generic[RequestT, ResponseT, EventT]):
         self._call = call
         self._options = options
         self._prepare = prepare
-        self._state = StreamState(call.assembly, options, transport.settings.is_encrypted)
+        self._state = StreamState(call.assembly, options, transport.settings.peer)
         self._responses: Responses[ResponseT] | None = None
         self._attempts: Attempts | None = None
         self._wait = Wait(options.idle_timeout_s or 0, self._cancel) if options.idle_timeout_s else None

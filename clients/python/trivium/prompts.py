@@ -106,7 +106,8 @@ Prompt: TypeAlias = str | Conversation | TextPrompt | TokenPrompt | Message | It
 def generation_input(prompt: Prompt, model: str | None) -> generation_pb2.GenerationInput:
     """Builds the message.
 
-    Raises TypeError for what is no prompt, ValueError for an id that is no token id and text that is not Unicode.
+    Raises TypeError for what is no prompt, ValueError for one that is empty, an id that is no token id, and text that
+    is not Unicode.
     """
     built = generation_pb2.GenerationInput(model=model or "")
     try:
@@ -120,7 +121,15 @@ def generation_input(prompt: Prompt, model: str | None) -> generation_pb2.Genera
     except UnicodeEncodeError as error:
         # What Python makes of bytes that are not UTF-8 in file names, arguments and badly opened files.
         raise ValueError(f"the prompt has half a surrogate pair, which is not text, at {error.start}") from None
+    if _is_empty(built):
+        raise ValueError("the prompt is empty; there is nothing to answer or to continue")
     return built
+
+
+def _is_empty(built: generation_pb2.GenerationInput) -> bool:
+    if built.HasField("conversation"):
+        return not any(part.text for message in built.conversation.messages for part in message.parts)
+    return not (built.text or built.tokens.ids)
 
 
 def _set_ids(built: generation_pb2.GenerationInput, ids: Sequence[int]) -> None:

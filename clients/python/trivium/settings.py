@@ -14,7 +14,7 @@ import grpc.aio
 
 from trivium._metadata import Metadata, checked_metadata, checked_token
 from trivium._retry import RetryPolicy
-from trivium._target import DEFAULT_TARGET, balancer, is_local, parse_target
+from trivium._target import DEFAULT_TARGET, Target, balancer, is_local, parse_target
 from trivium._version import __version__
 
 __all__ = ["DEFAULT_TARGET", "TLS", "CallOptions", "ClientSettings", "default_target"]
@@ -123,6 +123,11 @@ class ClientSettings:
     def is_encrypted(self) -> bool:
         """Whether the connection uses TLS."""
         return not is_local(self.target) if self.tls is None else self.tls is not False
+
+    @property
+    def peer(self) -> Target:
+        """The server as it is connected to."""
+        return Target(address=self.target, is_encrypted=self.is_encrypted)
 
     def credentials(self) -> grpc.ChannelCredentials | None:
         """Returns what encrypts the connection, None for plain text."""

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from trivium_server.architectures.abilities import cannot
 from trivium_server.architectures.capabilities import ModelCard, ServedModel
 from trivium_server.architectures.model_folder import ModelFolder, read_store
 from trivium_server.architectures.model_loading import LOADED_PERCENT, Family, load_folder, told_cause, without_paths
@@ -138,7 +139,7 @@ class Catalog:
         if status.state is not ModelState.READY or entry.model is None:
             raise ModelNotReady(name, status.state.name, _RETRY_AFTER_S.get(status.state))
         if not isinstance(entry.model, capability):
-            raise UnsupportedFeature(field, f"model {name!r} cannot do this")
+            raise UnsupportedFeature(field, cannot(name, capability, self.able(capability)))
         entry.leases += 1
         entry.unused.clear()
         try:
@@ -147,6 +148,11 @@ class Catalog:
             entry.leases -= 1
             if not entry.leases:
                 entry.unused.set()
+
+    def able(self, capability: type) -> list[str]:
+        """The names of the models that are ready and have a capability, sorted."""
+        ready = (status.card.name for status in self.statuses() if status.state is ModelState.READY)
+        return [name for name in ready if isinstance(self._entries[name].model, capability)]
 
     async def load(self, name: str) -> AsyncGenerator[ModelStatus]:
         """Loads a model and yields how it is until it is ready; joins a load that is under way.

@@ -9,7 +9,7 @@ from trivium.v1 import common_pb2
 from trivium_server.architectures.text_capabilities import Truncation
 from trivium_server.rpc.spans import Unit
 from trivium_server.rpc.text_items import truncation
-from trivium_server.rpc.violations import MAX_LABEL_BYTES, Violations
+from trivium_server.rpc.violations import MAX_ITEMS, MAX_LABEL_BYTES, Violations
 
 _DEFAULT_TOP_K = 128
 _ANY_SCORE = -math.inf
@@ -57,8 +57,11 @@ def classify_spec(request: pb.ClassifyTextRequest, own_labels: Sequence[str] | N
     if own_labels and request.candidate_labels:
         found.unsupported("candidate_labels", "the model has labels of its own, see Model.labels")
     else:
-        needs_labels = own_labels is not None and not own_labels
-        _check_labels(request.candidate_labels, found, at_least=1 if needs_labels else 0)
+        takes_any_labels = own_labels is not None and not own_labels
+        if takes_any_labels and not request.candidate_labels:
+            most = MAX_ITEMS["classify.candidate_labels"]
+            found.add("candidate_labels", f"is empty; the model has no labels of its own, so it needs 1 to {most}")
+        _check_labels(request.candidate_labels, found)
     if request.label_template:
         _check_template(request, found)
     if request.HasField("top_k"):
@@ -106,8 +109,8 @@ def detect_spec(request: pb.DetectLanguageRequest, found: Violations) -> DetectS
     )
 
 
-def _check_labels(labels: Sequence[str], found: Violations, at_least: int) -> None:
-    if not found.count("classify.candidate_labels", len(labels), "candidate_labels", at_least=at_least):
+def _check_labels(labels: Sequence[str], found: Violations) -> None:
+    if not found.count("classify.candidate_labels", len(labels), "candidate_labels"):
         return
     places: dict[str, int] = {}
     for index, label in enumerate(labels):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from trivium.v1 import common_pb2
 from trivium.v1 import generation_pb2 as pb
 from trivium.v1.generation_pb2_grpc import TextGenerationServiceServicer
+from trivium_server.architectures.abilities import model_is_missing
 from trivium_server.architectures.capabilities import (
     CandidateEnd,
     Generation,
@@ -134,7 +135,8 @@ class TextGenerationService(TextGenerationServiceServicer):
         """Lends the model that the input names; without a name, reports everything else that is wrong as well."""
         max_prompt_bytes = self._limits.max_prompt_bytes
         if not source.model:
-            found.add("input.model" if is_given else "input", "is required")
+            able = self._catalog.able(TextGenerator)
+            found.add("input.model" if is_given else "input", model_is_missing(TextGenerator, able))
             if is_given:
                 check = prompt_to_count if counts_only else generation_request
                 check(source, Bounds(max_prompt_bytes=max_prompt_bytes), found)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from trivium.v1 import common_pb2
+from trivium_server.architectures.abilities import model_is_missing
 from trivium_server.architectures.catalog import Catalog
 from trivium_server.architectures.text_capabilities import EncoderMeter
 from trivium_server.rpc import answers
@@ -66,7 +67,7 @@ def text_call(
     """
     found = Violations()
     if not name:
-        found.add(path, "is required")
+        found.add(path, model_is_missing(capability, catalog.able(capability)))
         check(None, found)
         raise AssertionError("a missing name is a violation")
     with catalog.lease(name, capability, path) as lease:

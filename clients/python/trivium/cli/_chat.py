@@ -10,8 +10,9 @@ from trivium.cli import _options
 from trivium.cli._chat_commands import ChatCommands
 from trivium.cli._chat_screen import PipedScreen, Screen, TerminalScreen
 from trivium.cli._chat_session import ChatSession
+from trivium.cli._errors import describe
 from trivium.cli._generate import speed_line
-from trivium.cli._reporting import describe, one_line
+from trivium.cli._reporting import one_line
 from trivium.errors import TriviumError
 from trivium.models import Capability
 from trivium.sampling import SamplingOptions

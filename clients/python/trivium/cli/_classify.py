@@ -3,7 +3,8 @@
 import click
 
 from trivium.cli import _options
-from trivium.cli._reporting import CallFailed, describe, to_json
+from trivium.cli._errors import CallFailed, describe_item
+from trivium.cli._reporting import to_json
 from trivium.cli._score_table import print_scores
 from trivium.embeddings import TruncationPolicy
 
@@ -70,7 +71,7 @@ def classify(
     if as_json:
         click.echo(to_json(response))
     if result.error is not None:
-        raise CallFailed(describe(result.error, connection.target))
+        raise CallFailed(describe_item(result.error))
     if not as_json:
         heading = response.score_scale if response.score_scale != "UNSPECIFIED" else "SCORE"
         print_scores(((label.score, label.label) for label in result.labels), (heading, "LABEL"))

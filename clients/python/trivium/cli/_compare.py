@@ -3,7 +3,8 @@
 import click
 
 from trivium.cli import _options
-from trivium.cli._reporting import one_line, to_json
+from trivium.cli._errors import describe_item, tell
+from trivium.cli._reporting import to_json
 from trivium.cli._score_table import print_scores
 from trivium.embeddings import TruncationPolicy
 
@@ -43,5 +44,6 @@ def compare(
         scored.sort(key=lambda row: -2.0 if row[0] is None else row[0], reverse=True)
         print_scores(scored, ("COSINE", "TEXT"))
     for result in response.failed:
-        click.echo(f"text {result.index + 2}: {one_line(str(result.error))}", err=True)
+        assert result.error is not None
+        tell(f"text {result.index + 2}: {describe_item(result.error)}")
     return 1 if response.failed else 0

@@ -7,7 +7,11 @@ from rich.text import Text
 
 from trivium.analysis import DetectLanguageResponse
 from trivium.cli import _options
+from trivium.cli._errors import describe_item, tell
 from trivium.cli._reporting import one_line, to_json
+
+GUESS_BELOW = 0.3
+"""What langid-140 says with less is wrong as often as not; the help names the number."""
 
 EPILOG = """\b
 Examples:
@@ -31,7 +35,10 @@ def detect(
     model: str | None,
     as_json: bool,
 ) -> int:
-    """Tell in which language each of TEXTS is written, as BCP-47 codes; zxx is no language."""
+    """Tell in which language each of TEXTS is written, as BCP-47 codes; zxx is no language.
+
+    A language with a score under 0.3 is a guess, and has a question mark; whole sentences are told better than words.
+    """
     with connection.client() as client:
         try:
             response = client.detect_language(texts, model=model, top_k=top_k, min_score=min_score)
@@ -42,7 +49,8 @@ def detect(
     else:
         _print(response, texts)
     for result in response.failed:
-        click.echo(f"text {result.index + 1}: {one_line(str(result.error))}", err=True)
+        assert result.error is not None
+        tell(f"text {result.index + 1}: {describe_item(result.error)}")
     return 1 if response.failed else 0
 
 
@@ -51,7 +59,11 @@ def _print(response: DetectLanguageResponse, texts: tuple[str, ...]) -> None:
     for heading in ("LANGUAGE", "SCORE", "TEXT"):
         table.add_column(heading)
     for result in response.results:
-        found = [(language.language_code, f"{language.score:.4f}") for language in result.languages] or [("-", "-")]
-        for code, score in found:
-            table.add_row(code, score, Text(one_line(texts[result.index])))
+        text = Text(one_line(texts[result.index]))
+        if not result.languages:
+            table.add_row("-", "-", text)
+        for language in result.languages:
+            is_guess = language.score < GUESS_BELOW
+            code = Text(f"{language.language_code}{'?' if is_guess else ''}")
+            table.add_row(code, f"{language.score:.4f}", text, style="dim" if is_guess else None)
     Console(soft_wrap=True, highlight=False).print(table)

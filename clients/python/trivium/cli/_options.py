@@ -11,7 +11,8 @@ import click
 
 from trivium import Client
 from trivium._target import DEFAULT_TARGET, parse_target
-from trivium.cli._reporting import CallFailed, describe, read_stdin
+from trivium.cli._errors import CallFailed, describe
+from trivium.cli._reporting import read_stdin
 from trivium.errors import TriviumError
 from trivium.prompts import Conversation, Message, Prompt, TextPrompt
 from trivium.sampling import SamplingOptions

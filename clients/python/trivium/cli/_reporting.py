@@ -1,4 +1,4 @@
-"""What the commands print besides answers: errors as one line, results as JSON."""
+"""What the commands read and print: results as JSON, text that cannot control a terminal."""
 
 import base64
 import json
@@ -9,71 +9,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from datetime import datetime
-from typing import IO
 
 import click
 
-from trivium._connect_trouble import ConnectTrouble
-from trivium._target import is_local
-from trivium.errors import InputTooLong, ServerUnavailable, TriviumError
-
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
+from trivium.errors import TriviumError
 
 _MAX_SINGLE = 3.4e38
 """Rounding to nine digits stays within 32 bits below it."""
 
 # Everything that could move the cursor, change colours or ring: a model's text must not control a terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-_TROUBLES = {
-    ConnectTrouble.SERVER_IS_PLAIN: "does not speak TLS; use --no-tls, or http:// in place of https://",
-    ConnectTrouble.SERVER_MAY_WANT_TLS: "closed the connection before it answered; if it speaks TLS, use --tls",
-    ConnectTrouble.UNKNOWN_CERTIFICATE: (
-        "has a certificate that no trusted authority signed; give the one that signed it as --ca-file"
-    ),
-    ConnectTrouble.OTHER_HOST: "has a certificate for another name; use a name that it has in --target",
-    ConnectTrouble.SERVER_MAY_WANT_CERTIFICATE: (
-        "closed the encrypted connection before it answered; it may ask for a client certificate, which this command "
-        "cannot give"
-    ),
-}
-"""What each trouble is called where options are the remedy, and not arguments; after `the server at HOST:PORT`."""
-
-
-class CallFailed(click.ClickException):
-    """A call failed; shown as one line on standard error."""
-
-    exit_code = EXIT_FAILED
-
-    def show(self, file: IO[str] | None = None) -> None:
-        """Prints the line."""
-        click.echo(f"trivium: {one_line(self.message)}", file=file or sys.stderr)
-
-
-def describe(error: TriviumError, target: str) -> str:
-    """Returns what happened with reason and request id, and what to do where that is plain."""
-    if isinstance(error, ServerUnavailable):
-        return no_server(target, error)
-    request = f" (request {error.request_id})" if error.request_id else ""
-    return f"{error.reason or error.code.name}: {error.message}{_whose_limit(error)}{request}"
-
-
-def _whose_limit(error: TriviumError) -> str:
-    if not isinstance(error, InputTooLong):
-        return ""
-    return "; the limit is the model's own, or the server's generation.max_context_tokens where that is less"
-
-
-def no_server(target: str, error: ServerUnavailable) -> str:
-    """Returns the line for a target where nothing answers."""
-    for trouble, remedy in _TROUBLES.items():
-        if error.message == trouble.value:
-            return f"the server at {target} {remedy}"
-    if is_local(target):
-        return f"no Trivium server at {target}; start one with `trivium serve`"
-    return f"no Trivium server at {target}: {error.message}"
 
 
 def read_stdin(read: Callable[[], str]) -> str:

@@ -7,13 +7,15 @@ from pathlib import Path
 import click
 
 from trivium.cli import _options
-from trivium.cli._reporting import one_line, to_json
+from trivium.cli._errors import describe_item, tell
+from trivium.cli._reporting import to_json
 from trivium.cli._score_table import print_scores
 from trivium.cli._text_files import Record, layout, read_records
 from trivium.embeddings import RerankResponse, ScoreScale, TruncationPolicy
 
 EPILOG = """\b
 Examples:
+  trivium rerank "capital of Japan" --document "Tokyo is big." --document "Rome is old."
   trivium rerank "capital of Japan" facts.txt --top-n 3
   trivium rerank "refund" mails.jsonl --field body --id-field key --json | jq -r '.results[0].document_id'
   grep -h water *.txt | trivium rerank "How hot is the sea?" -
@@ -22,7 +24,10 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("query", type=_options.TEXT)
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option(
+    "-d", "--document", "given", multiple=True, type=_options.TEXT, help="A text, in place of FILE. Repeatable."
+)
 @_options.task_model_option
 @click.option("--format", "form", type=click.Choice(["txt", "jsonl"]), help="What FILE is.  [default: by its name]")
 @click.option("--field", type=_options.TEXT, metavar="NAME", help="The text in a line of JSON.  [default: text]")
@@ -43,7 +48,8 @@ Examples:
 def rerank(
     connection: _options.Connection,
     query: str,
-    file: Path,
+    file: Path | None,
+    given: tuple[str, ...],
     model: str | None,
     form: str | None,
     field: str | None,
@@ -53,11 +59,16 @@ def rerank(
     truncation: str | None,
     as_json: bool,
 ) -> int:
-    """Order the texts of FILE, one on each line and up to 1000, by how well they answer QUERY.
+    """Order texts by how well they answer QUERY, best first.
 
-    FILE is plain text, or lines of JSON where its name ends in .jsonl; - is standard input. Empty lines are left out.
+    The texts, up to 1000, are given with --document, or are the lines of FILE. FILE is plain text, or lines of JSON
+    where its name ends in .jsonl; - is standard input. Empty lines are left out.
     """
-    records = _read(file, form, field, id_field)
+    if given and any((file, form, field, id_field)):
+        raise click.UsageError("--document is in place of FILE, and goes with no option that is about files")
+    if file is None and not given:
+        raise click.UsageError("give texts with --document, or a FILE with one on each line; - is standard input")
+    records = _read(file, form, field, id_field) if file else [Record(n, text, "") for n, text in enumerate(given, 1)]
     with connection.client() as client:
         documents = [(record.record_id, record.text) for record in records]
         response = client.rerank(query, documents, model=model, top_n=top_n, score_scale=scale, truncation=truncation)
@@ -65,7 +76,7 @@ def rerank(
         click.echo(to_json(response))
     else:
         print_scores(((ranked.score, ranked.text) for ranked in response.results), ("SCORE", "TEXT"))
-    return _report_failures(response, records)
+    return _report_failures(response, records, "document" if given else "line")
 
 
 def _read(file: Path, form: str | None, field: str | None, id_field: str | None) -> list[Record]:
@@ -87,7 +98,7 @@ def _checked(records: list[Record], name: str) -> list[Record]:
     return records
 
 
-def _report_failures(response: RerankResponse, records: list[Record]) -> int:
+def _report_failures(response: RerankResponse, records: list[Record], what: str) -> int:
     for failure in response.failed:
-        click.echo(f"line {records[failure.index].line}: {one_line(str(failure.error))}", err=True)
+        tell(f"{what} {records[failure.index].line}: {describe_item(failure.error)}")
     return 1 if response.failed else 0

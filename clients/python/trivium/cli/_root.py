@@ -1,6 +1,5 @@
 """The command group: our own commands, and those of other installed distributions."""
 
-import importlib
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -8,14 +7,15 @@ from importlib.metadata import EntryPoint, entry_points
 import click
 
 from trivium._version import __version__
-from trivium.cli._reporting import EXIT_INTERRUPTED
+from trivium.cli._errors import EXIT_INTERRUPTED, show
+from trivium.cli._groups import LazyGroup, extended, unusable
 
 PLUGIN_GROUP = "trivium.commands"
 OWN_COMMANDS = {
     "chat": ("trivium.cli._chat:chat", "Talk with a model."),
     "generate": ("trivium.cli._generate:generate", "Answer one prompt."),
-    "embed": ("trivium.cli._embed:embed", "Write the vectors of a file of texts to a numpy file."),
-    "rerank": ("trivium.cli._rerank:rerank", "Order the texts of a file by how well they answer a query."),
+    "embed": ("trivium.cli._embed:embed", "Turn texts into vectors, of a file or of the command line."),
+    "rerank": ("trivium.cli._rerank:rerank", "Order texts by how well they answer a query."),
     "compare": ("trivium.cli._compare:compare", "Tell how alike texts are."),
     "classify": ("trivium.cli._classify:classify", "Score labels for a text."),
     "detect": ("trivium.cli._detect:detect", "Tell in which language texts are written."),
@@ -32,36 +32,44 @@ KNOWN_PLUGINS = {
 most of a second less than to import them."""
 
 
-class TriviumGroup(click.Group):
-    """Finds commands by name and imports only the one that runs."""
+SUBCOMMANDS = {
+    "models": {
+        "load": ("trivium.cli._load:load", "Load a model of a running server."),
+        "unload": ("trivium.cli._load:unload", "Free the memory of a model of a running server."),
+    }
+}
+"""Our own commands under a plugin's: they need a server and no model store, and are there without the plugin."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        return sorted(OWN_COMMANDS.keys() | KNOWN_PLUGINS.keys() | _plugins().keys())
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
-        if cmd_name in OWN_COMMANDS:
-            module, _, attribute = OWN_COMMANDS[cmd_name][0].partition(":")
-            command: click.Command = getattr(importlib.import_module(module), attribute)
-            return command
-        if cmd_name in _plugins():
-            return _load_plugin(cmd_name, _plugins()[cmd_name])
-        if cmd_name in KNOWN_PLUGINS:
-            return _unusable(cmd_name, f"not installed; it comes with {KNOWN_PLUGINS[cmd_name][0]}")
-        return None
+class TriviumGroup(LazyGroup):
+    """Our own commands, and those of other distributions."""
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, self._summary(ctx, name)) for name in self.list_commands(ctx)])
+    own = OWN_COMMANDS
 
-    def _summary(self, ctx: click.Context, name: str) -> str:
-        if name in OWN_COMMANDS:
-            return OWN_COMMANDS[name][1]
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *KNOWN_PLUGINS, *_plugins()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.own:
+            return super().get_command(ctx, cmd_name)
+        found = _plugin(cmd_name)
+        own = SUBCOMMANDS.get(cmd_name)
+        return extended(cmd_name, found, own) if found and own else found
+
+    def summary(self, ctx: click.Context, name: str) -> str:
         distribution, summary = KNOWN_PLUGINS.get(name, (None, ""))
         point = _plugins().get(name)
         if point is not None and point.dist is not None and point.dist.name == distribution:
             return summary
-        command = self.get_command(ctx, name)
-        return command.get_short_help_str(limit=80) if command else ""
+        return super().summary(ctx, name)
+
+
+def _plugin(name: str) -> click.Command | None:
+    if name in _plugins():
+        return _load_plugin(name, _plugins()[name])
+    if name in KNOWN_PLUGINS:
+        return unusable(name, f"not installed; it comes with {KNOWN_PLUGINS[name][0]}")
+    return None
 
 
 def _plugins() -> dict[str, EntryPoint]:
@@ -77,9 +85,9 @@ def _load_plugin(name: str, point: EntryPoint) -> click.Command:
     try:
         command = point.load()
     except Exception as error:  # noqa: BLE001  # whatever somebody else's package raises must not take ours down
-        return _unusable(name, f"broken in {_owner(point)}: {type(error).__name__}: {error}")
+        return unusable(name, f"broken in {_owner(point)}: {type(error).__name__}: {error}")
     if not isinstance(command, click.Command):
-        return _unusable(name, f"broken in {_owner(point)}: {point.value} is not a click command")
+        return unusable(name, f"broken in {_owner(point)}: {point.value} is not a click command")
     return command
 
 
@@ -87,23 +95,10 @@ def _owner(point: EntryPoint) -> str:
     return point.dist.name if point.dist else point.value
 
 
-def _unusable(name: str, why: str) -> click.Command:
-    """Returns a command that is listed with the reason why it does not work, and says it when called."""
-
-    @click.command(
-        name,
-        help=f"({why})",
-        short_help=f"({why})",
-        add_help_option=False,
-        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-    )
-    def unusable() -> None:
-        raise click.ClickException(f"`trivium {name}` is {why}")
-
-    return unusable
-
-
-@click.group(cls=TriviumGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=TriviumGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="trivium", message="%(prog)s %(version)s")
 def trivium() -> None:
     """Run language models on your own server, and talk to them.
@@ -123,7 +118,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         result = trivium.main(arguments, prog_name="trivium", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        show(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
