@@ -5,9 +5,10 @@ import tempfile
 from pathlib import Path
 
 from trivium_models.catalog import load_catalog
+from trivium_models.catalog_recipe import CatalogRecipe
 from trivium_models.manifest import hash_file
 from trivium_models.progress import NoProgress
-from trivium_models.recipes import CatalogRecipe, Workspace
+from trivium_models.recipes import Workspace
 
 _MODEL = "all-minilm-l6-v2"
 
@@ -18,9 +19,9 @@ def torch_folder() -> Path:
     folder = cache / _MODEL
     entry = load_catalog().get(_MODEL)
     weights = folder / "model.safetensors"
-    if weights.exists() and hash_file(weights) == entry.source.weights.sha256:
+    if weights.exists() and hash_file(weights) == entry.weights.sha256:
         return folder
-    print(f"fetching {entry.source.file}", flush=True)
+    print(f"fetching {entry.describe_sources()}", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     recipe = CatalogRecipe(name=_MODEL, entry=entry)
     with tempfile.TemporaryDirectory(dir=cache) as scratch:

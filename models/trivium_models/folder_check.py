@@ -1,20 +1,21 @@
 """Checks that a folder is a model in a layout that we know, whoever exported it.
 
-Three are known: onnxruntime-genai's, checked here, the Hugging Face layout of text encoders, in encoder_folder.py, and
-our own of models that tell languages, in language_id.py.
+Four are known: onnxruntime-genai's, checked here, the Hugging Face layout of text encoders, in encoder_folder.py, that
+of models that look at images, in vision/image_folder.py, and our own of models that tell languages, in language_id.py.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from trivium_models.encoder_folder import check_encoder, is_encoder_folder
 from trivium_models.errors import InvalidModelError, UnsafeModelError
-from trivium_models.folder_facts import FolderFacts, check_tokenizer, require_there
+from trivium_models.folder_facts import FolderFacts, check_tokenizer
 from trivium_models.graph_check import GraphHeader, check_graph
 from trivium_models.language_id import check_language_id, is_language_id_folder
 from trivium_models.manifest import MANIFEST_NAME, Limits, list_files
 from trivium_models.safe_path import require_inside, require_portable, require_relative
+from trivium_models.vision.image_folder import check_image_folder, is_image_folder
 
 CONFIG_NAME = "genai_config.json"
 
@@ -29,11 +30,9 @@ def check_folder(folder: Path, root: Path | None = None) -> FolderFacts:
     if not folder.is_dir():
         raise InvalidModelError(f"{folder} is not a folder")
     # First, so that a folder that is no model, a home for example, is not searched from end to end.
-    is_genai = (folder / CONFIG_NAME).is_file()
-    is_encoder = not is_genai and is_encoder_folder(folder)
-    is_language_id = not is_genai and not is_encoder and is_language_id_folder(folder)
-    if not is_encoder and not is_language_id:
-        require_there(folder, CONFIG_NAME)
+    check = next((check for is_layout, check in _LAYOUTS if is_layout(folder)), None)
+    if check is None:
+        raise InvalidModelError(f"{folder} is not a model folder: it has no {CONFIG_NAME}, or config.json with a graph")
     files = list_files(folder)
     if (folder / MANIFEST_NAME).is_symlink():
         files.append(folder / MANIFEST_NAME)
@@ -41,11 +40,8 @@ def check_folder(folder: Path, root: Path | None = None) -> FolderFacts:
     require_portable(names, folder.name)
     for path, name in zip(files, names, strict=True):
         require_inside(path, allowed, f"{folder.name}/{name}")
-    if is_language_id:
-        return check_language_id(folder)
     graphs = {name: path for path, name in zip(files, names, strict=True) if path.suffix == ".onnx"}
-    headers = {name: check_graph(path, allowed) for name, path in graphs.items()}
-    return check_encoder(folder, headers) if is_encoder else _check_genai(folder, headers)
+    return check(folder, {name: check_graph(path, allowed) for name, path in graphs.items()})
 
 
 def _check_genai(folder: Path, headers: Mapping[str, GraphHeader]) -> FolderFacts:
@@ -108,3 +104,12 @@ def _check_decoder(folder: Path, decoder: str, header: GraphHeader | None) -> No
         raise InvalidModelError(
             f"{folder.name}/{decoder} is not a decoder: it needs the input input_ids and the output logits"
         )
+
+
+# How to tell a layout, and how to check it; the first that fits.
+_LAYOUTS: Sequence[tuple[Callable[[Path], bool], Callable[[Path, Mapping[str, GraphHeader]], FolderFacts]]] = (
+    (lambda folder: (folder / CONFIG_NAME).is_file(), _check_genai),
+    (is_image_folder, check_image_folder),
+    (is_encoder_folder, check_encoder),
+    (is_language_id_folder, lambda folder, _graphs: check_language_id(folder)),
+)

@@ -4,8 +4,8 @@ External data is a path inside the file, so a hostile model can name any file of
 weights.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
@@ -18,10 +18,14 @@ from trivium_models.safe_path import require_inside, require_relative
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphHeader:
-    """Names of a graph's inputs and outputs, in order."""
+    """Names of a graph's inputs and outputs, in order, without constants.
+
+    shapes: of those whose shape is declared; None for a dimension that can be anything.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
 
 
 def check_graph(path: Path, root: Path) -> GraphHeader:
@@ -40,9 +44,16 @@ def check_graph(path: Path, root: Path) -> GraphHeader:
     for tensor in _tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
             _check_location(path, root, tensor)
+    # Old exporters list constants among the inputs.
+    constants = {tensor.name for tensor in model.graph.initializer}
     return GraphHeader(
-        inputs=tuple(value.name for value in model.graph.input),
+        inputs=tuple(value.name for value in model.graph.input if value.name not in constants),
         outputs=tuple(value.name for value in model.graph.output),
+        shapes={
+            value.name: tuple(dim.dim_value if dim.dim_value > 0 else None for dim in value.type.tensor_type.shape.dim)
+            for value in (*model.graph.input, *model.graph.output)
+            if value.type.tensor_type.HasField("shape")
+        },
     )
 
 

@@ -30,3 +30,18 @@ class NoProgress:
 
     def note(self, text: str) -> None:
         """Forgets the note."""
+
+
+class LayerProgress:
+    """Tells a stage of progress about exported layers, from the first one on."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._began = False
+
+    def __call__(self, done: int, total: int) -> None:
+        """`done` of `total` layers are exported."""
+        if not self._began:
+            self._progress.begin("exporting to ONNX", total, "layers")
+            self._began = True
+        self._progress.advance(done)

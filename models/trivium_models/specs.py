@@ -22,7 +22,8 @@ def read_spec(spec: str, name: str | None, catalog: Catalog) -> "Recipe":
     catalogue.
     """
     # Here, because the sources take most of a second to import, and listing models needs none of them.
-    from trivium_models.recipes import CatalogRecipe, FolderRecipe, GgufRecipe, HubRecipe
+    from trivium_models.catalog_recipe import CatalogRecipe
+    from trivium_models.recipes import FolderRecipe, GgufRecipe, HubRecipe
     from trivium_models.sources.hub import HubSource
 
     if spec.startswith("hf:"):

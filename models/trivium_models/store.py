@@ -206,9 +206,9 @@ class Store:
         self, model: InstalledModel, manifest: Manifest, recipe: "Recipe", progress: Progress
     ) -> InstalledModel:
         """Gives a model of the catalogue the card that it has there now: defaults may have changed since the pull."""
-        from trivium_models.recipes import CatalogRecipe
+        from trivium_models.catalog_recipe import CatalogRecipe
 
-        if not isinstance(recipe, CatalogRecipe) or manifest.source != recipe.entry.source.describe():
+        if not isinstance(recipe, CatalogRecipe) or manifest.source != recipe.entry.describe_sources():
             return model
         card = recipe.entry.card
         if manifest.card == card or model.name != card.name:
@@ -282,7 +282,9 @@ def _probe(folder: Path, manifest: Manifest, progress: Progress) -> None:
     if not can_probe():
         progress.note("onnxruntime is not installed here, so the model is installed without being loaded once")
         return
-    if not manifest.graphs:
+    # A model of several graphs has no default one.
+    graphs = manifest.graphs or [entry.path for entry in manifest.files if entry.path.endswith(".onnx")]
+    if not graphs:
         return
     progress.note("loading the model once in a process of its own")
-    probe_graphs([folder / graph for graph in manifest.graphs], weights_bytes=manifest.size_bytes)
+    probe_graphs([folder / graph for graph in graphs], weights_bytes=manifest.size_bytes)

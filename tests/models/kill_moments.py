@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from trivium_models.recipes import CatalogRecipe  # noqa: F401 - imported once here, not in every child
+from trivium_models.catalog_recipe import CatalogRecipe  # noqa: F401 - imported once here, not in every child
 from trivium_models.store import Store
 
 STEPS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"}

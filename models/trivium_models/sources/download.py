@@ -10,7 +10,7 @@ from trivium_models.disk import full_disk_named
 from trivium_models.errors import HashMismatchError, NetworkError
 from trivium_models.manifest import hash_file
 from trivium_models.progress import Progress
-from trivium_models.sources.package_index import unreachable
+from trivium_models.sources.http_client import unreachable
 
 _MAX_TRIES = 5
 _FIRST_PAUSE_S = 0.5

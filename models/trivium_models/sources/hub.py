@@ -7,13 +7,14 @@ from pathlib import Path
 from trivium_models.disk import full_disk, is_full_disk
 from trivium_models.encoder_layout import GRAPH_NAMES
 from trivium_models.errors import ModelError, NetworkError, SourceError, UsageError
+from trivium_models.vision.image_layout import CHARACTERS_NAME
 
 _SPEC = re.compile(r"hf:(?P<repository>[^/@]+/[^/@]+)(?:/(?P<folder>[^@]+))?(?:@(?P<revision>.+))?")
 # What a model folder is made of. Code and pickles are never asked for.
 _TEXTS = ("*.json", "*.txt", "*.jinja", "LICENSE*", "model.toml")
 _GRAPHS = ("*.onnx", "*.onnx.data", "*.onnx_data*", "*.data")
-# Repositories of encoders keep the graph in many precisions, and the same weights for other frameworks.
-_ENCODER_GRAPHS = tuple(f"{name}{data}" for name in GRAPH_NAMES for data in ("", ".data", "_data*"))
+# Repositories of such models keep the graph in many precisions, and the same weights for other frameworks.
+_HUB_GRAPHS = tuple(f"{name}{data}" for name in GRAPH_NAMES for data in ("", ".data", "_data*"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +69,8 @@ def fetch_snapshot(source: HubSource) -> Snapshot:
 
     try:
         texts = fetch(_TEXTS) / source.folder
-        whole = any((texts / name).is_file() for name in ("genai_config.json", "model.toml"))
-        snapshot = fetch(_TEXTS + (_GRAPHS if whole else _ENCODER_GRAPHS))
+        whole = any((texts / name).is_file() for name in ("genai_config.json", "model.toml", CHARACTERS_NAME))
+        snapshot = fetch(_TEXTS + (_GRAPHS if whole else _HUB_GRAPHS))
     except Exception as error:  # the HTTP library below, and so its errors, differ by the hub's version
         raise _translated(source, error, Path(constants.HF_HUB_CACHE)) from error
     folder = snapshot / source.folder

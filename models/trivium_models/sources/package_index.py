@@ -1,8 +1,6 @@
 """Finds a pinned file on a package index. Source: the simple repository API, PEP 503 (HTML) and PEP 691 (JSON)."""
 
 import re
-import ssl
-from collections.abc import Generator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
@@ -10,12 +8,10 @@ import httpx
 
 from trivium_models.catalog import PackageSource
 from trivium_models.errors import HashMismatchError, NetworkError, SourceError
+from trivium_models.sources.http_client import get_page
 from trivium_models.sources.pip_settings import PipSettings
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
-# The largest pages of real projects have a few megabytes.
-_MAX_PAGE_LEN = 64 << 20
-_TIMEOUT = httpx.Timeout(30.0, connect=15.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,29 +20,6 @@ class FileLink:
 
     url: httpx.URL
     sha256: str | None
-
-
-def open_client(settings: PipSettings) -> httpx.Client:
-    """An HTTP client with pip's certificates, proxy and credentials; the caller closes it.
-
-    Credentials go to the index's own host and nowhere else.
-    """
-    if settings.certificates is None:
-        verify: ssl.SSLContext | bool = True
-    else:
-        try:
-            verify = ssl.create_default_context(cafile=str(settings.certificates))
-        except (OSError, ssl.SSLError) as error:
-            raise NetworkError(f"certificates {settings.certificates} cannot be read: {error}") from error
-    auth = _HostAuth(settings) if settings.credentials else None
-    try:
-        return httpx.Client(verify=verify, proxy=settings.proxy, auth=auth, timeout=_TIMEOUT, follow_redirects=True)
-    except (ValueError, TypeError, ImportError, OSError, httpx.InvalidURL) as error:
-        # `from None`: the cause may repeat the proxy's address with its password.
-        raise NetworkError(
-            f"the proxy or certificate settings cannot be used ({type(error).__name__}); "
-            "check PIP_PROXY, HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
-        ) from None
 
 
 def find_file(client: httpx.Client, settings: PipSettings, source: PackageSource) -> FileLink:
@@ -59,7 +32,7 @@ def find_file(client: httpx.Client, settings: PipSettings, source: PackageSource
         raise SourceError(f"pip is set to use no index, and no folder of PIP_FIND_LINKS has {source.file}")
     project = re.sub(r"[-_.]+", "-", source.package).lower()
     page = settings.index_url.copy_with(path=settings.index_url.path.rstrip("/") + f"/{project}/")
-    answer = _get_page(client, page)
+    answer = get_page(client, page, accept=_ACCEPT, index="the package index")
     if answer.status_code == httpx.codes.NOT_FOUND:
         raise SourceError(f"the package index at {page.host} has no package {source.package}")
     if answer.status_code != httpx.codes.OK:
@@ -73,47 +46,6 @@ def find_file(client: httpx.Client, settings: PipSettings, source: PackageSource
             f"the package index announces other bytes for {source.file} than the catalogue pins; not fetched"
         )
     return link
-
-
-def _get_page(client: httpx.Client, page: httpx.URL) -> httpx.Response:
-    """The answer with its whole body, whatever its status."""
-    try:
-        with client.stream("GET", page, headers={"Accept": _ACCEPT}) as answer:
-            body = bytearray()
-            for piece in answer.iter_bytes():
-                body += piece
-                if len(body) > _MAX_PAGE_LEN:
-                    raise SourceError(
-                        f"the package index at {page.host} sends a page of more than {_MAX_PAGE_LEN >> 20} MiB"
-                    )
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise unreachable(page, error) from error
-    kept = {"Content-Type": answer.headers.get("content-type", "")}
-    return httpx.Response(answer.status_code, headers=kept, content=bytes(body), request=answer.request)
-
-
-def unreachable(url: httpx.URL, error: httpx.HTTPError | httpx.InvalidURL) -> NetworkError:
-    """The error for a host that does not answer, with what to try; without the address, which may hold a password."""
-    reason = str(error) or type(error).__name__
-    return NetworkError(
-        f"cannot fetch from {url.host}: {reason}; check the network, the proxy (HTTPS_PROXY) and the index "
-        "(PIP_INDEX_URL), then run the same command again: it resumes"
-    )
-
-
-class _HostAuth(httpx.Auth):
-    """Basic authentication for one host only."""
-
-    def __init__(self, settings: PipSettings) -> None:
-        assert settings.credentials is not None
-        self._host = (settings.index_url.scheme, settings.index_url.netloc)
-        self._basic = httpx.BasicAuth(*settings.credentials)
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        if (request.url.scheme, request.url.netloc) == self._host:
-            yield from self._basic.auth_flow(request)
-        else:
-            yield request
 
 
 def _links_of(answer: httpx.Response) -> dict[str, FileLink]:

@@ -12,6 +12,7 @@ from urllib.request import url2pathname
 import httpx
 
 from trivium_models.errors import NetworkError
+from trivium_models.sources.http_client import HostAuth
 
 _CERTIFICATE_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _TRUE = frozenset({"1", "y", "yes", "t", "true", "on"})
@@ -29,6 +30,10 @@ class PipSettings:
     proxy: str | None
     find_links: tuple[Path, ...]
     uses_index: bool = True
+
+    def auth(self) -> httpx.Auth | None:
+        """Basic authentication for the index's own host; None without credentials."""
+        return HostAuth(self.index_url, httpx.BasicAuth(*self.credentials)) if self.credentials else None
 
     def __repr__(self) -> str:
         # The generated one would print the password.

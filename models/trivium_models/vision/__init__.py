@@ -1,0 +1,1 @@
+"""Models that look at images: readers of foreign weights, exporters, and the check of folders."""
