@@ -3,7 +3,8 @@
 SHELL := /bin/bash -eu -o pipefail
 PYTHON ?= python3.11
 BIN := .venv/bin
-MODELS := smollm2-135m-instruct all-minilm-l6-v2 langid-140
+MODELS := smollm2-135m-instruct all-minilm-l6-v2 langid-140 efficientnet-lite0 nanodet-coco centerface picodet-layout \
+    pp-ocrv6-small
 # What only tests and benchmarks need.
 MORE_MODELS := all-minilm-l6-v2-int8
 GRPCURL_VERSION := v1.9.3
@@ -44,8 +45,8 @@ more-models: model
 	@for model in $(MORE_MODELS); do trivium models pull $$model; done
 
 .PHONY: demo
-demo: model ## Start a server, watch a language model answer, embed, rank and compare sentences
-	@python examples/demo.py
+demo: model ## Start a server, watch a language model answer, embed, compare, see photos and read a scan
+	@python -m examples.demo
 
 .PHONY: test
 test: more-models .tools/bin/grpcurl ## Run all tests

@@ -197,10 +197,10 @@ async def run_together(
     return list(await asyncio.gather(*(one(index, ids) for index, ids in enumerate(prompts))))
 
 
-def wait_serving(process: ServerProcess, address: str) -> None:
-    """Returns when the server's health says that it can generate. Raises RuntimeError if it does not come up."""
+def wait_serving(process: ServerProcess, address: str, *, service: str = _GENERATION_SERVICE) -> None:
+    """Returns when the server's health says that a service is there. Raises RuntimeError if it does not come up."""
     deadline = time.monotonic() + _READY_S
-    asked = health_pb2.HealthCheckRequest(service=_GENERATION_SERVICE)
+    asked = health_pb2.HealthCheckRequest(service=service)
     # A channel that failed to connect waits before it tries again, so that start-up times would be rounded up.
     names = ("initial", "min", "max")
     options = [("grpc.use_local_subchannel_pool", 1), *((f"grpc.{name}_reconnect_backoff_ms", 100) for name in names)]

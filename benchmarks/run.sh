@@ -24,5 +24,6 @@ for model in all-minilm-l6-v2 all-minilm-l6-v2-int8; do
     .venv/bin/python -m benchmarks.embed --model "$model" "${own[@]}" $([[ ${peers:-yes} == no ]] && echo --no-peers)
 done
 .venv/bin/python -m benchmarks.unary "${own[@]}"
+.venv/bin/python -m benchmarks.vision "${own[@]}"
 .venv/bin/python -m benchmarks.sampling "${own[@]}"
 .venv/bin/python -m benchmarks.embed_quality "${own[@]}"

@@ -1,4 +1,4 @@
-"""Starts a server of its own and asks its models over gRPC: text while it is made, sentences compared and ranked."""
+"""Starts a server of its own and asks its models over gRPC: a text while it is made, sentences, photos, a scan."""
 
 import argparse
 import signal
@@ -10,15 +10,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Unpack
 
 from rich.console import Console
 from rich.table import Table
 
 import trivium
+from examples.pictures import pictures
+from trivium import vision
 
 CONVERSATION = "How do plants make food?"
 LANGUAGE_MODEL, ENCODER, DETECTOR = "smollm2-135m-instruct", "all-minilm-l6-v2", "langid-140"
+VISION_MODELS = ("efficientnet-lite0", "nanodet-coco", "centerface", "pp-ocrv6-small")
+OUTPUT = Path("demo-output")
 COMPLETION = "Once upon a time, in a small house by the sea,"
 QUESTIONS = (
     "What is the water cycle, in one sentence?",
@@ -149,6 +154,54 @@ def name_languages(client: trivium.Client, console: Console) -> None:
     console.print(table)
 
 
+def see_photos(client: trivium.Client, photos: dict[str, Path], console: Console) -> None:
+    """Asks several things about each photo in one call, and prints what was found, in pixels."""
+    asked: dict[str, list[vision.Feature | vision.FeatureName]] = {
+        "coffee": ["classify", "detect"],
+        "astronaut": ["detect", vision.DetectFaces(include_landmarks=True)],
+    }
+    table = Table(title="What photos show", title_justify="left")
+    for heading in ("photo", "what", "score", "where"):
+        table.add_column(heading)
+    for name, features in asked.items():
+        analysis = client.vision.analyze(photos[name], features)
+        analysis.raise_for_failed()
+        for what, score, box in _findings(analysis):
+            where = "{} {} to {} {}".format(*box.pixels(analysis.image)) if box else "the whole image"
+            table.add_row(name, what, f"[{_shade(score)}]{score:.2f}[/]", where)
+        _save(analysis, name, console)
+    console.print(table)
+
+
+def _findings(analysis: vision.ImageAnalysis) -> Iterator[tuple[str, float, vision.BoundingBox | None]]:
+    for result in analysis.results:
+        match result.outcome:
+            case vision.ImageLabels(labels=labels):
+                yield from ((entry.label, entry.score, None) for entry in labels[:2])
+            case vision.DetectedObjects(objects=objects):
+                yield from ((entry.label, entry.score, entry.box) for entry in objects)
+            case vision.DetectedFaces(faces=faces):
+                yield from (("face", face.score, face.box) for face in faces)
+
+
+def read_scan(client: trivium.Client, scan: Path, console: Console) -> None:
+    """Prints the text of a scanned page."""
+    text = client.vision.read_text(scan)
+    console.print(text.text, markup=False)
+    info = text.info
+    if info is not None and info.timing.total_s is not None:
+        size = f"{text.image.width} x {text.image.height} pixels"
+        console.print(f"[dim]{len(text.lines)} lines, {size}, in {1000 * info.timing.total_s:.0f} ms[/]")
+    _save(text, "page", console)
+
+
+def _save(result: vision.ImageAnalysis | vision.RecognizedText, name: str, console: Console) -> None:
+    OUTPUT.mkdir(exist_ok=True)
+    path = OUTPUT / f"{name}.png"
+    result.draw().save(path)
+    console.print(f"drawn: [bold]{path}[/]")
+
+
 def _shade(value: float) -> str:
     return "bold green" if value >= 0.6 else "green" if value >= 0.3 else "dim"
 
@@ -156,8 +209,9 @@ def _shade(value: float) -> str:
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     console = Console(highlight=False)
+    files = pictures()
     with (
-        server((LANGUAGE_MODEL, ENCODER, DETECTOR), console) as target,
+        server((LANGUAGE_MODEL, ENCODER, DETECTOR, *VISION_MODELS), console) as target,
         trivium.Client(target, default_model=LANGUAGE_MODEL) as client,
     ):
         console.rule("[bold]A conversation, streamed")
@@ -173,6 +227,10 @@ def main() -> None:
         compare_sentences(client, console)
         rank_documents(client, console)
         name_languages(client, console)
+        console.rule("[bold]Photos, seen")
+        see_photos(client, files, console)
+        console.rule("[bold]A scanned page, read")
+        read_scan(client, files["page"], console)
     console.print("Next: [bold]make serve[/], then [bold].venv/bin/trivium chat[/] in another terminal.")
 
 

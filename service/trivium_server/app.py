@@ -13,8 +13,9 @@ import uuid
 from collections.abc import Coroutine
 
 import trivium_server.rpc.server as rpc_server
-from trivium_server.architectures import encoder, genai, language_id
+from trivium_server.architectures import encoder, genai, image, language_id
 from trivium_server.architectures.catalog import Catalog, Family
+from trivium_server.architectures.image.decoder import ImageDecoder
 from trivium_server.architectures.model_state import ModelState
 from trivium_server.config import Config
 from trivium_server.errors import ModelNotFound
@@ -26,6 +27,7 @@ from trivium_server.rpc.embedding import EmbeddingService
 from trivium_server.rpc.generation import TextGenerationService
 from trivium_server.rpc.health import Health
 from trivium_server.rpc.models import ModelService
+from trivium_server.rpc.vision import VisionService
 from trivium_server.runtime.session import available_providers
 from trivium_server.telemetry import CallMetrics, LoopLagProbe, NoMetrics, log
 
@@ -34,6 +36,7 @@ _logger = logging.getLogger("trivium.server")
 FAMILIES = {
     "genai": Family(genai.load, genai.LOAD_ERRORS),
     "encoder": Family(encoder.load, encoder.LOAD_ERRORS),
+    "image": Family(image.load, image.LOAD_ERRORS),
     "language_id": Family(language_id.load, language_id.LOAD_ERRORS),
 }
 """The families of models, one line each, by `architecture` in model.toml."""
@@ -66,6 +69,7 @@ class App:
         self.was_signalled = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.catalog = Catalog(config, FAMILIES)
+        self._decoder = ImageDecoder(config.images)
         self._admission = Admission(config.limits.max_concurrent_calls)
         instance_id = uuid.uuid4().hex[:12]
         self._health = Health(self.catalog, rpc_server.SERVICES)
@@ -90,6 +94,7 @@ class App:
             generation=TextGenerationService(self.catalog, config.limits),
             embedding=EmbeddingService(self.catalog),
             analysis=TextAnalysisService(self.catalog),
+            vision=VisionService(self.catalog, self._decoder),
             models=ModelService(self.catalog, max_request_bytes),
             admin=AdminService(
                 facts=facts,
@@ -153,7 +158,7 @@ class App:
         self._admission.close()
         if not await self._admission.wait_idle(grace_s):
             log(_logger, logging.WARNING, "aborting calls", in_flight=self._admission.in_flight)
-        # Closing the models ends what still runs with CALL_ABORTED, which its callers then hear.
+            self._admission.cut()
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await self.catalog.close(0.0)
@@ -169,6 +174,7 @@ class App:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._decoder.close(0.0)
 
     def _models_to_load(self) -> list[str]:
         """Returns the names to load. Raises NoModelError for names that the store has not, and for an empty store."""

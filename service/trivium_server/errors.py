@@ -4,6 +4,7 @@
     ├── InvalidArgument        one or more request fields are wrong
     ├── InputTooLong           more tokens than the model allows
     ├── InputTooLarge          more bytes or items than the server allows
+    ├── UndecodableMedia       a file that is no image, cut short or broken
     ├── UnsupportedFeature     the model or this server cannot do it
     ├── StreamProtocolViolation  a message of the caller came out of turn
     ├── ModelNotFound          no such model
@@ -71,6 +72,16 @@ class InputTooLarge(TriviumError):
     def __init__(self, field: str, actual: int, limit: int, unit: str) -> None:
         description = f"has {actual} {unit}; the limit is {limit}"
         super().__init__(f"{field}: {description}", field=field, actual=str(actual), limit=str(limit))
+        self.violations = (FieldViolation(field, description),)
+
+
+class UndecodableMedia(TriviumError):
+    """A file that was sent is no image that can be read; the description says why, and holds nothing of it."""
+
+    reason = "UNDECODABLE_MEDIA"
+
+    def __init__(self, field: str, description: str) -> None:
+        super().__init__(f"{field}: {description}", field=field)
         self.violations = (FieldViolation(field, description),)
 
 

@@ -273,8 +273,8 @@ def test_loop_goes_on_while_much_is_tokenized(model: SentenceEncoder, loop: asyn
         assert len(await task) == len(texts)
         return longest_s
 
-    # On the loop, both would take longer. One of three: other programs have the machine, too.
-    assert any(loop.run(measure()) < 0.1 for _ in range(3))
+    # On the loop, both would take longer. One of five: other programs have the machine, too.
+    assert any(loop.run(measure()) < 0.15 for _ in range(5))
 
 
 def test_close_aborts_a_call_that_is_still_tokenizing(tmp_path: Path, loop: asyncio.Runner) -> None:

@@ -18,7 +18,7 @@ from trivium.admin.v1.admin_pb2_grpc import AdminServiceStub
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 OURS = ("trivium.v1.TextGenerationService", "trivium.v1.ModelService", "trivium.admin.v1.AdminService")
-ENCODING = ("trivium.v1.EmbeddingService", "trivium.v1.TextAnalysisService")
+ENCODING = ("trivium.v1.EmbeddingService", "trivium.v1.TextAnalysisService", "trivium.v1.VisionService")
 
 
 @pytest.fixture(scope="module")

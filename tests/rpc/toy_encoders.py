@@ -7,10 +7,10 @@ import asyncio
 import functools
 import time
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import grpc
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tests.server.stores import write_model
 from tests.serving import LoopThread
 from trivium_server.architectures.catalog import Catalog, Family
+from trivium_server.architectures.image.decoder import ImageDecoder
 from trivium_server.architectures.text_capabilities import (
     Embedded,
     EmbeddingInfo,
@@ -42,6 +43,7 @@ from trivium_server.rpc.analysis import TextAnalysisService
 from trivium_server.rpc.boundary import Boundary
 from trivium_server.rpc.embedding import EmbeddingService
 from trivium_server.rpc.models import ModelService
+from trivium_server.rpc.vision import VisionService
 from trivium_server.telemetry import MemoryMetrics
 
 LOOPBACK = "127.0.0.1:0"
@@ -70,10 +72,9 @@ def cut(text: str, truncation: Truncation) -> tuple[list[str], bool] | InputTooL
     return (words[:MAX_TOKENS] if truncation is Truncation.KEEP_START else words[-MAX_TOKENS:]), True
 
 
-class ToyEncoder:
-    """What all of them have. `gate` holds every run back while it is closed."""
+class Toy:
+    """What all toys have. `gate` holds every run back while it is closed."""
 
-    max_input_tokens = MAX_TOKENS
     execution_provider = "ToyExecutionProvider"
 
     def __init__(self) -> None:
@@ -88,19 +89,28 @@ class ToyEncoder:
     async def close(self, grace_s: float) -> None:
         await asyncio.sleep(0)
 
-    async def run(self, texts: Sequence[str], deadline_s: float, meter: EncoderMeter) -> None:
+    async def pass_gate(self, num_inputs: int, deadline_s: float) -> None:
         self.num_under_way += 1
-        self.num_read += len(texts)
+        self.num_read += num_inputs
         try:
-            meter.input_characters += sum(map(len, texts))
             await asyncio.sleep(0)
             async with asyncio.timeout(deadline_s - time.monotonic()):
                 await self.gate.wait()
-            meter.compute_s += 0.001 * len(texts)
         except TimeoutError:
             raise DeadlineExceeded(deadline_s) from None
         finally:
             self.num_under_way -= 1
+
+
+class ToyEncoder(Toy):
+    """What all text encoders have."""
+
+    max_input_tokens = MAX_TOKENS
+
+    async def run(self, texts: Sequence[str], deadline_s: float, meter: EncoderMeter) -> None:
+        meter.input_characters += sum(map(len, texts))
+        await self.pass_gate(len(texts), deadline_s)
+        meter.compute_s += 0.001 * len(texts)
 
 
 class ToyEmbedder(ToyEncoder):
@@ -264,7 +274,9 @@ class ToyDetector(ToyEncoder):
         return [(np.array(row) / sum(row)).astype(np.float32) for row in counts]
 
 
-MODELS: dict[str, Callable[[], ToyEncoder]] = {
+Toys: TypeAlias = Mapping[str, Callable[[], Toy]]
+
+MODELS: Toys = {
     "toy-embedder": ToyEmbedder,
     "toy-wide": lambda: ToyEmbedder(dimensions=4096),
     "toy-huge": lambda: ToyEmbedder(dimensions=2**19),
@@ -280,30 +292,32 @@ MODELS: dict[str, Callable[[], ToyEncoder]] = {
 class ToyServer:
     """A grpc.aio server with these models, the boundary and the services that they answer."""
 
-    def __init__(self, store: Path, **limits: float) -> None:
+    def __init__(self, store: Path, toys: Toys = MODELS, **limits: float) -> None:
+        self._toys = toys
         self.metrics = MemoryMetrics()
         self.limits = LimitsConfig(**limits)  # type: ignore[arg-type]  # by name
         self.admission = Admission(self.limits.max_concurrent_calls)
-        self.models: dict[str, ToyEncoder] = {}
+        self.models: dict[str, Toy] = {}
         self.thread = LoopThread()
-        for name in MODELS:
+        for name in toys:
             write_model(store, name, architecture="toy")
         self.thread.run(self._start(store))
         self.channel = grpc.insecure_channel(self.address, options=[("grpc.max_receive_message_length", -1)])
 
-    def load(self, folder: Path, *_: object) -> ToyEncoder:
-        model = self.models[folder.name] = MODELS[folder.name]()
+    def load(self, folder: Path, *_: object) -> Toy:
+        model = self.models[folder.name] = self._toys[folder.name]()
         return model
 
     async def _start(self, store: Path) -> None:
         from trivium.v1.analysis_pb2_grpc import add_TextAnalysisServiceServicer_to_server
         from trivium.v1.embedding_pb2_grpc import add_EmbeddingServiceServicer_to_server
         from trivium.v1.models_pb2_grpc import add_ModelServiceServicer_to_server
+        from trivium.v1.vision_pb2_grpc import add_VisionServiceServicer_to_server
 
         config = Config(models=ModelsConfig(dir=store), limits=self.limits)
         self.catalog = Catalog(config, {"toy": Family(self.load)})
         await self.catalog.scan()
-        for name in MODELS:
+        for name in self._toys:
             self.catalog.start_load(name)
         await self.catalog.settled()
         boundary = Boundary(limits=self.limits, admission=self.admission, metrics=self.metrics, instance_id="toy")
@@ -311,6 +325,8 @@ class ToyServer:
         self._server = grpc.aio.server(interceptors=(boundary,), options=options)
         add_EmbeddingServiceServicer_to_server(EmbeddingService(self.catalog), self._server)
         add_TextAnalysisServiceServicer_to_server(TextAnalysisService(self.catalog), self._server)
+        self.decoder = ImageDecoder(config.images)
+        add_VisionServiceServicer_to_server(VisionService(self.catalog, self.decoder), self._server)
         add_ModelServiceServicer_to_server(ModelService(self.catalog, self.limits.max_request_bytes), self._server)
         self.address = f"127.0.0.1:{self._server.add_insecure_port(LOOPBACK)}"
         await self._server.start()
@@ -318,6 +334,7 @@ class ToyServer:
     async def _stop(self) -> None:
         await self._server.stop(0)
         await self.catalog.close(0.0)
+        await self.decoder.close(0.0)
 
     def set_gate(self, name: str, *, is_open: bool) -> None:
         gate = self.models[name].gate

@@ -338,3 +338,16 @@ def test_what_left_is_forgotten() -> None:
     while queue.take():
         pass
     assert (queue.num_waiting, queue.waiting_tokens) == (0, 0)
+
+
+@pytest.mark.parametrize("max_items", [1, 2, 5])
+def test_batch_has_at_most_so_many_items(max_items: int) -> None:
+    queue = FairQueue[Text](BatchPolicy(budget_tokens=BUDGET, max_padding=1.0, max_items=max_items))
+    lanes = [Lane(math.inf), Lane(math.inf)]
+    for lane in lanes:
+        queue.add(lane, list(ragged(20, seed=3)))
+    sizes = []
+    while batch := queue.take():
+        sizes.append(len(batch))
+    assert sum(sizes) == 40
+    assert max(sizes) == max_items

@@ -11,6 +11,7 @@ class Face(Protocol):
     """A client of either kind. Arguments name a method by its path from the client, such as `text.generate`."""
 
     client: Any  # the two clients share names and arguments, not a type
+    is_async: bool
 
     def call(self, method: str, *args: object, **options: object) -> Any:  # whatever the method returns
         """Calls a method that returns a result."""
@@ -42,6 +43,8 @@ def _method(client: object, path: str) -> Callable[..., Any]:
 
 
 class SyncFace:
+    is_async = False
+
     def __init__(self, client: trivium.Client) -> None:
         self.client: Any = client
 
@@ -77,6 +80,8 @@ class SyncFace:
 
 
 class AsyncFace:
+    is_async = True
+
     def __init__(self, client: trivium.AsyncClient, runner: asyncio.Runner) -> None:
         self.client: Any = client
         self._runner = runner

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trivium_server.text.pooling import NotFiniteError, Pooling, pooled, shaped, sigmoid, softmax, token_weights
+from trivium_server.numerics import NotFiniteError, sigmoid, softmax
+from trivium_server.text.pooling import Pooling, pooled, shaped, token_weights
 
 HIDDEN = 5
 

@@ -6,21 +6,25 @@
         for delta in client.text.stream("What is photosynthesis, in one sentence?"):
             print(delta.text, end="")
 
-Client blocks and is thread-safe; AsyncClient is the same for asyncio. Prompts are in trivium.prompts, what calls raise
-in trivium.errors. Every result has the Protobuf message it was made from as `raw`.
+Client blocks and is thread-safe; AsyncClient is the same for asyncio. Prompts are in trivium.prompts, images in
+trivium.vision, what calls raise in trivium.errors. Every result has the Protobuf message it was made from as `raw`.
 """
 
-from trivium import errors
+from trivium import errors, vision
 from trivium._async_client import AsyncClient
 from trivium._async_embed_stream import AsyncEmbedStream
+from trivium._async_frame_stream import AsyncFrameStream
 from trivium._async_models import AsyncAdminClient, AsyncLoadStream, AsyncModelsClient, AsyncWatchStream
 from trivium._async_text import AsyncTextClient, AsyncTextStream
+from trivium._async_vision import AsyncVisionClient
 from trivium._metadata import Metadata
 from trivium._retry import RetryPolicy
 from trivium._sync_client import Client
 from trivium._sync_embed_stream import EmbedStream
+from trivium._sync_frame_stream import FrameStream
 from trivium._sync_models import AdminClient, LoadStream, ModelsClient, WatchStream
 from trivium._sync_text import TextClient, TextStream
+from trivium._sync_vision import VisionClient
 from trivium._version import __version__
 from trivium.admin_info import LoadProgress, ServerInfo
 from trivium.analysis import (
@@ -80,6 +84,7 @@ from trivium.models import (
     ModelRemoved,
     ModelState,
     SnapshotEnd,
+    VisionInfo,
 )
 from trivium.prompts import Conversation, Message, MessageDict, Prompt, Role, TextPrompt, TokenPrompt
 from trivium.sampling import Sampling, SamplingOptions
@@ -91,10 +96,12 @@ __all__ = [
     "AsyncAdminClient",
     "AsyncClient",
     "AsyncEmbedStream",
+    "AsyncFrameStream",
     "AsyncLoadStream",
     "AsyncModelsClient",
     "AsyncTextClient",
     "AsyncTextStream",
+    "AsyncVisionClient",
     "AsyncWatchStream",
     "CallInfo",
     "CallWarning",
@@ -123,6 +130,7 @@ __all__ = [
     "ExtractEntitiesResult",
     "FailedDocument",
     "FinishReason",
+    "FrameStream",
     "GenerationEvent",
     "GenerationResult",
     "Heartbeat",
@@ -169,8 +177,11 @@ __all__ = [
     "TruncationPolicy",
     "Usage",
     "VectorEncoding",
+    "VisionClient",
+    "VisionInfo",
     "WarningCode",
     "WatchStream",
     "__version__",
     "errors",
+    "vision",
 ]

@@ -1,12 +1,11 @@
 """The calls of TextAnalysisService: requests from what callers give, results from what the server answers. Pure."""
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from typing import TypeAlias
 
 from trivium._calls import CLASSIFY_TEXT, DETECT_LANGUAGE, EXTRACT_ENTITIES, UnaryCall
-from trivium._embedding_calls import check_places, checked_count, item_error, truncation_policy
+from trivium._embedding_calls import check_places, checked_count, checked_number, item_error, truncation_policy
 from trivium._text_input import Texts, checked_items, checked_text
 from trivium.analysis import (
     ClassifyTextResponse,
@@ -73,15 +72,7 @@ def _limit(
     if top_k is not None:
         request.top_k = checked_count(top_k, "top_k")
     if min_score is not None:
-        request.min_score = _checked_score(min_score)
-
-
-def _checked_score(given: object) -> float:
-    if not isinstance(given, int | float) or isinstance(given, bool):
-        raise TypeError(f"min_score is {given!r}, not a number")
-    if not math.isfinite(given):
-        raise ValueError(f"min_score is {given}; it must be finite")
-    return float(given)
+        request.min_score = checked_number(min_score, "min_score")
 
 
 def _parse_classify(raw: analysis_pb2.ClassifyTextResponse, count: int, request_id: str) -> ClassifyTextResponse:
@@ -116,7 +107,7 @@ def extract_entities(
         truncation=truncation_policy(truncation),
     )
     if min_score is not None:
-        request.min_score = _checked_score(min_score)
+        request.min_score = checked_number(min_score, "min_score")
     parse = partial(_parse_entities, count=len(request.items), request_id=request_id)
     return UnaryCall(EXTRACT_ENTITIES, request, parse)
 

@@ -12,6 +12,7 @@ from trivium._async_embedding import AsyncEmbeddingMethods
 from trivium._async_models import AsyncAdminClient, AsyncModelsClient
 from trivium._async_text import AsyncTextClient
 from trivium._async_transport import AsyncTransport
+from trivium._async_vision import AsyncVisionClient
 from trivium._call_settings import unary_options
 from trivium._error_base import TriviumError
 from trivium._metadata import Metadata
@@ -91,6 +92,7 @@ class AsyncClient(AsyncEmbeddingMethods, AsyncAnalysisMethods):
         self.models = AsyncModelsClient(self._transport)
         self.admin = AsyncAdminClient(self._transport)
         self.text = AsyncTextClient(self._transport)
+        self.vision = AsyncVisionClient(self._transport)
 
     @property
     def target(self) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sized
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc
 
@@ -19,6 +19,8 @@ from trivium.settings import CallOptions
 from trivium.v1 import embedding_pb2
 
 __all__ = ["AsyncEmbedStream"]
+
+_T = TypeVar("_T")
 
 
 class AsyncEmbedStream:
@@ -203,7 +205,7 @@ class AsyncEmbedStream:
         error: BaseException | None = None
         place = 0
         try:
-            async for given in _iterate(self._texts):
+            async for given in iterate(self._texts):
                 await self._put(given, place)
                 place += 1
         except Exception as raised:  # noqa: BLE001  # whatever the caller's iterable raises is raised to the caller
@@ -220,10 +222,11 @@ class AsyncEmbedStream:
             self._changed.notify_all()
 
 
-async def _iterate(texts: Iterable[TextInput | Item] | AsyncIterable[TextInput]) -> AsyncIterator[TextInput | Item]:
-    if isinstance(texts, AsyncIterable):
-        async for given in texts:
+async def iterate(source: Iterable[_T] | AsyncIterable[_T]) -> AsyncIterator[_T]:
+    """Iterates a plain or an asynchronous iterable."""
+    if isinstance(source, AsyncIterable):
+        async for given in source:
             yield given
     else:
-        for entry in texts:
+        for entry in source:
             yield entry

@@ -48,10 +48,10 @@ async def list_models(
 class AsyncModelChoice:
     """Which model of a capability is meant where a call names none. For one event loop."""
 
-    def __init__(self, transport: AsyncTransport, capability: Capability) -> None:
+    def __init__(self, transport: AsyncTransport, capability: Capability, *, takes_default: bool = True) -> None:
         self._transport = transport
         self._capability = capability
-        self._memory = ModelMemory(transport.settings.default_model)
+        self._memory = ModelMemory(transport.settings.default_model if takes_default else None)
 
     async def name(self, options: CallOptions, deadline: Deadline) -> str:
         """Returns its name, within the deadline of the call."""

@@ -194,12 +194,9 @@ class AsyncStream(Generic[RequestT, ResponseT, EventT]):
         """Returns the next message, None at the end. Sends the call first where it is not under way."""
         while True:
             if self._responses is None:
-                self._responses = self._transport.open(
-                    self._call.method, self._call.request, self._options, attempts.begin()
-                )
+                self._responses = self._open(attempts.begin())
             try:
-                async with asyncio.timeout(self._options.idle_timeout_s):
-                    response = await self._responses.read()
+                response = await self._timed_read(self._responses)
             except TimeoutError as error:
                 self._state.expire(error)
                 return None
@@ -216,6 +213,13 @@ class AsyncStream(Generic[RequestT, ResponseT, EventT]):
             self._responses = None
             await asyncio.sleep(delay)
             self._state.ensure_open()
+
+    def _open(self, timeout_s: float | None) -> AsyncResponses[ResponseT]:
+        return self._transport.open(self._call.method, self._call.request, self._options, timeout_s)
+
+    async def _timed_read(self, responses: AsyncResponses[ResponseT]) -> ResponseT:
+        async with asyncio.timeout(self._options.idle_timeout_s):
+            return await responses.read()
 
 
 def is_being_cancelled() -> bool:

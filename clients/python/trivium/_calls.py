@@ -15,7 +15,7 @@ from trivium.admin.v1 import admin_pb2
 from trivium.admin_info import ServerInfo, parse_server_info
 from trivium.generation import GenerationResult, TokenCount, parse_result, parse_token_count
 from trivium.models import Capability, Model, parse_model
-from trivium.v1 import analysis_pb2, embedding_pb2, generation_pb2, models_pb2
+from trivium.v1 import analysis_pb2, embedding_pb2, generation_pb2, models_pb2, vision_pb2
 
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
@@ -64,6 +64,14 @@ DETECT_LANGUAGE = Method(
     "/trivium.v1.TextAnalysisService/DetectLanguage",
     analysis_pb2.DetectLanguageRequest,
     analysis_pb2.DetectLanguageResponse,
+)
+ANALYZE_IMAGE = Method(
+    "/trivium.v1.VisionService/AnalyzeImage", vision_pb2.AnalyzeImageRequest, vision_pb2.AnalyzeImageResponse
+)
+STREAM_ANALYZE_IMAGE = Method(
+    "/trivium.v1.VisionService/StreamAnalyzeImage",
+    vision_pb2.StreamAnalyzeImageRequest,
+    vision_pb2.StreamAnalyzeImageResponse,
 )
 LIST_MODELS = Method("/trivium.v1.ModelService/ListModels", models_pb2.ListModelsRequest, models_pb2.ListModelsResponse)
 GET_MODEL = Method("/trivium.v1.ModelService/GetModel", models_pb2.GetModelRequest, models_pb2.GetModelResponse)
@@ -151,7 +159,7 @@ def drain_server(
     grace_period_s: float | None,
 ) -> UnaryCall[admin_pb2.DrainServerRequest, admin_pb2.DrainServerResponse, int]:
     """DrainServer; its result is the number of running calls."""
-    request = admin_pb2.DrainServerRequest(grace_period=_duration(grace_period_s))
+    request = admin_pb2.DrainServerRequest(grace_period=duration(grace_period_s))
     return UnaryCall(DRAIN_SERVER, request, lambda response: response.in_flight_count)
 
 
@@ -159,11 +167,12 @@ def unload_model(
     name: str, drain_timeout_s: float | None
 ) -> UnaryCall[admin_pb2.UnloadModelRequest, admin_pb2.UnloadModelResponse, Model]:
     """UnloadModel."""
-    request = admin_pb2.UnloadModelRequest(model=name, drain_timeout=_duration(drain_timeout_s))
+    request = admin_pb2.UnloadModelRequest(model=name, drain_timeout=duration(drain_timeout_s))
     return UnaryCall(UNLOAD_MODEL, request, lambda response: parse_model(response.model))
 
 
-def _duration(value_s: float | None) -> Duration | None:
+def duration(value_s: float | None) -> Duration | None:
+    """Returns seconds as a message, None for None."""
     if value_s is None:
         return None
     built = Duration()
@@ -189,6 +198,11 @@ _CAN = {
     Capability.CLASSIFY_TEXT: "classifies texts",
     Capability.EXTRACT_ENTITIES: "extracts entities",
     Capability.DETECT_LANGUAGE: "detects languages",
+    Capability.CLASSIFY_IMAGE: "classifies images",
+    Capability.DETECT_OBJECTS: "detects objects",
+    Capability.RECOGNIZE_TEXT: "reads text in images",
+    Capability.DETECT_FACES: "detects faces",
+    Capability.EMBED_IMAGE: "embeds images",
 }
 
 

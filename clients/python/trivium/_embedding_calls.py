@@ -1,5 +1,6 @@
 """The calls of EmbeddingService: requests from what callers give, results from what the server answers. Pure."""
 
+import math
 from collections.abc import AsyncIterable, Iterable, Sequence
 from functools import partial
 from typing import TypeAlias
@@ -61,7 +62,7 @@ def embed_config(options: EmbedOptions, kind: EmbeddingKind | str) -> embedding_
     if given.get("dimensions") is not None:
         config.dimensions = checked_count(given["dimensions"], "dimensions")
     if given.get("normalize") is not None:
-        config.normalize = _checked_bool(given["normalize"], "normalize")
+        config.normalize = checked_bool(given["normalize"], "normalize")
     if given.get("prompt_name") is not None:
         config.prompt_name = checked_text(given["prompt_name"], "prompt_name")
     if given.get("encoding") is not None:
@@ -89,10 +90,20 @@ def checked_count(given: object, name: str) -> int:
     return given
 
 
-def _checked_bool(given: object, name: str) -> bool:
+def checked_bool(given: object, name: str) -> bool:
+    """Returns True or False. TypeError for anything else."""
     if not isinstance(given, bool):
         raise TypeError(f"{name} is {given!r}, not True or False")
     return given
+
+
+def checked_number(given: object, name: str) -> float:
+    """Returns a finite number. TypeError or ValueError for anything else."""
+    if not isinstance(given, int | float) or isinstance(given, bool):
+        raise TypeError(f"{name} is {given!r}, not a number")
+    if not math.isfinite(given):
+        raise ValueError(f"{name} is {given}; it must be finite")
+    return float(given)
 
 
 def embed_item(item: Item) -> embedding_pb2.EmbedItem:

@@ -32,6 +32,7 @@ __all__ = [
     "QueueTimeout",
     "ServerDraining",
     "StreamProtocolViolation",
+    "UndecodableMedia",
     "UnsupportedFeature",
 ]
 
@@ -43,6 +44,7 @@ class ErrorReason(StrEnum):
     UNSUPPORTED_FEATURE = "UNSUPPORTED_FEATURE"
     INPUT_TOO_LONG = "INPUT_TOO_LONG"
     INPUT_TOO_LARGE = "INPUT_TOO_LARGE"
+    UNDECODABLE_MEDIA = "UNDECODABLE_MEDIA"
     MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
     MODEL_NOT_READY = "MODEL_NOT_READY"
     MODEL_FAILED = "MODEL_FAILED"
@@ -79,6 +81,13 @@ class InputTooLarge(InvalidArgumentError):
     """The input has more bytes, items or characters than the server allows.
 
     Metadata has `field`, `actual` and `limit`.
+    """
+
+
+class UndecodableMedia(InvalidArgumentError):
+    """A file that was sent is no image that can be read: of an unknown type, cut short or broken.
+
+    Metadata has `field`.
     """
 
 
@@ -160,6 +169,7 @@ ERROR_BY_REASON: dict[str, type[TriviumError]] = {
     "UNSUPPORTED_FEATURE": UnsupportedFeature,
     "INPUT_TOO_LONG": InputTooLong,
     "INPUT_TOO_LARGE": InputTooLarge,
+    "UNDECODABLE_MEDIA": UndecodableMedia,
     "MODEL_NOT_FOUND": ModelNotFound,
     "MODEL_NOT_READY": ModelNotReady,
     "MODEL_FAILED": ModelFailed,

@@ -16,6 +16,7 @@ from trivium._sync_embedding import EmbeddingMethods
 from trivium._sync_models import AdminClient, ModelsClient
 from trivium._sync_text import TextClient
 from trivium._sync_transport import SyncTransport
+from trivium._sync_vision import VisionClient
 from trivium.settings import (
     DEFAULT_IDLE_TIMEOUT_S,
     DEFAULT_UNARY_TIMEOUT_S,
@@ -91,6 +92,7 @@ class Client(EmbeddingMethods, AnalysisMethods):
         self.models = ModelsClient(self._transport)
         self.admin = AdminClient(self._transport)
         self.text = TextClient(self._transport)
+        self.vision = VisionClient(self._transport)
 
     @property
     def target(self) -> str:

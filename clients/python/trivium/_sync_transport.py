@@ -185,9 +185,7 @@ class SyncStream(Generic[RequestT, ResponseT, EventT]):
         """Returns the next message, None at the end. Sends the call first where it is not under way."""
         while True:
             if self._responses is None:
-                self._responses = self._transport.open(
-                    self._call.method, self._call.request, self._options, attempts.begin()
-                )
+                self._responses = self._open(attempts.begin())
                 if self._state.is_closed:  # by another thread, which found nothing to cancel yet
                     self._cancel()
             try:
@@ -204,6 +202,9 @@ class SyncStream(Generic[RequestT, ResponseT, EventT]):
             self._responses = None
             time.sleep(delay)
             self._state.ensure_open()
+
+    def _open(self, timeout_s: float | None) -> Responses[ResponseT]:
+        return self._transport.open(self._call.method, self._call.request, self._options, timeout_s)
 
     def _timed_next(self, responses: Responses[ResponseT]) -> ResponseT:
         if self._wait is None:

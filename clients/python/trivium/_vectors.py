@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trivium._error_base import DataLossError, TriviumError
 from trivium._failed_items import ItemsFailed
 from trivium.embeddings import EmbedResult, PackedVector, SparseVector, TextComparison, VectorEncoding
-from trivium.v1 import embedding_pb2
+from trivium.v1 import embedding_pb2, vision_pb2
 
 _ScalarT = TypeVar("_ScalarT", bound=np.generic)
 
@@ -29,6 +29,17 @@ def decode(embedding: embedding_pb2.Embedding) -> tuple[NDArray[np.float32] | No
             return _decode_tokens(embedding.per_token.vectors)
         case _:
             return None, ()
+
+
+def decode_image(embedding: vision_pb2.ImageEmbedding) -> NDArray[np.float32]:
+    """Returns the vector of an image as float32, shape (dimensions,). DataLossError where there is none."""
+    match embedding.WhichOneof("vector"):
+        case "dense":
+            return _read_only(np.array(embedding.dense.values, np.float32))
+        case "packed":
+            return unpack(_parse_packed(embedding.packed))
+        case _:
+            raise DataLossError("the vector of an image is of a kind that this version cannot read")
 
 
 def decode_sparse(raw: embedding_pb2.SparseVector) -> SparseVector:

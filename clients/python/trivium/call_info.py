@@ -34,12 +34,15 @@ class Usage:
     """Quantities that a call used.
 
     input_tokens includes the chat template; output_tokens is the sum over all candidates without end-of-turn tokens;
-    input_characters counts Unicode code points; compute_s is the call's share of the model runners' time.
+    input_characters counts Unicode code points, image_count and pixel_count the images that were read; compute_s is the
+    call's share of the model runners' time.
     """
 
     input_tokens: int
     output_tokens: int
     input_characters: int
+    image_count: int
+    pixel_count: int
     compute_s: float | None
     raw: common_pb2.Usage = field(repr=False, compare=False)
 
@@ -107,6 +110,8 @@ def parse_usage(raw: common_pb2.Usage) -> Usage:
         input_tokens=raw.tokens.input_tokens,
         output_tokens=raw.tokens.output_tokens,
         input_characters=raw.input_characters,
+        image_count=raw.images.image_count,
+        pixel_count=raw.images.pixel_count,
         compute_s=seconds(raw, "compute_duration"),
         raw=raw,
     )

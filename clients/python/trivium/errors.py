@@ -57,6 +57,7 @@ from trivium._error_types import (
     QueueTimeout,
     ServerDraining,
     StreamProtocolViolation,
+    UndecodableMedia,
     UnsupportedFeature,
 )
 from trivium._failed_items import ItemsFailed
@@ -100,6 +101,7 @@ __all__ = [
     "TruncatedStream",
     "UnauthenticatedError",
     "UnavailableError",
+    "UndecodableMedia",
     "UnimplementedError",
     "UnsupportedFeature",
 ]

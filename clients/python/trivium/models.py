@@ -24,6 +24,7 @@ __all__ = [
     "ModelRemoved",
     "ModelState",
     "SnapshotEnd",
+    "VisionInfo",
 ]
 
 
@@ -48,6 +49,11 @@ class Capability(StrEnum):
     CLASSIFY_TEXT = "CLASSIFY_TEXT"
     EXTRACT_ENTITIES = "EXTRACT_ENTITIES"
     DETECT_LANGUAGE = "DETECT_LANGUAGE"
+    CLASSIFY_IMAGE = "CLASSIFY_IMAGE"
+    DETECT_OBJECTS = "DETECT_OBJECTS"
+    RECOGNIZE_TEXT = "RECOGNIZE_TEXT"
+    DETECT_FACES = "DETECT_FACES"
+    EMBED_IMAGE = "EMBED_IMAGE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +62,13 @@ class ModelLimits:
 
     A server may be configured to less than the model itself allows: its generation.max_context_tokens, 4096 by default.
     max_input_tokens is for a prompt, max_output_tokens for one candidate, max_context_tokens for both together;
-    max_request_bytes for a request message on the wire.
+    max_image_pixels, width times height, for an image; max_request_bytes for a request message on the wire.
     """
 
     max_input_tokens: int
     max_output_tokens: int
     max_context_tokens: int
+    max_image_pixels: int
     max_request_bytes: int
 
 
@@ -102,13 +109,27 @@ class EmbeddingInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VisionInfo:
+    """How a model that looks at images answers by default.
+
+    default_min_score, default_iou_threshold: what absent ones mean; the second is 0 for a model that does not use it.
+    landmark_names: the landmarks that it finds in a face, in their order.
+    """
+
+    default_min_score: float
+    default_iou_threshold: float
+    landmark_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A model that a server has.
 
     default_sampling holds the values that absent sampling options take; supported_parameters, the options it honours.
-    embedding is for a model that embeds texts. labels are those of a model that classifies texts or extracts entities,
-    by class index, empty for one that takes any. similarity_capabilities are those of `capabilities` that it answers by
-    comparing embeddings, without having been trained for them.
+    embedding is for a model that embeds, vision for one that looks at images. labels are those of a model that
+    classifies, extracts entities or detects objects, by class index, empty for one that takes any.
+    similarity_capabilities are those of `capabilities` that it answers by comparing embeddings, without having been
+    trained for them.
     """
 
     name: str
@@ -126,6 +147,7 @@ class Model:
     default_sampling: Sampling | None
     labels: tuple[str, ...]
     embedding: EmbeddingInfo | None
+    vision: VisionInfo | None
     similarity_capabilities: tuple[Capability, ...]
     raw: models_pb2.Model = field(repr=False, compare=False)
 
@@ -172,6 +194,7 @@ def parse_model(raw: models_pb2.Model) -> Model:
             max_input_tokens=raw.limits.max_input_tokens,
             max_output_tokens=raw.limits.max_output_tokens,
             max_context_tokens=raw.limits.max_context_tokens,
+            max_image_pixels=raw.limits.max_image_pixels,
             max_request_bytes=raw.limits.max_request_bytes,
         ),
         language_codes=tuple(raw.language_codes),
@@ -181,6 +204,7 @@ def parse_model(raw: models_pb2.Model) -> Model:
         default_sampling=parse_sampling(raw.default_sampling) if raw.HasField("default_sampling") else None,
         labels=tuple(raw.labels),
         embedding=_parse_embedding(raw.embedding) if raw.HasField("embedding") else None,
+        vision=_parse_vision(raw.vision) if raw.HasField("vision") else None,
         similarity_capabilities=_parse_capabilities(raw.similarity_capabilities),
         raw=raw,
     )
@@ -213,6 +237,14 @@ def _parse_embedding(raw: models_pb2.EmbeddingInfo) -> EmbeddingInfo:
             )
             for prompt in raw.prompts
         ),
+    )
+
+
+def _parse_vision(raw: models_pb2.VisionInfo) -> VisionInfo:
+    return VisionInfo(
+        default_min_score=raw.default_min_score,
+        default_iou_threshold=raw.default_iou_threshold,
+        landmark_names=tuple(raw.landmark_names),
     )
 
 

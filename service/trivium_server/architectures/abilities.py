@@ -10,6 +10,13 @@ from trivium_server.architectures.text_capabilities import (
     TextClassifier,
     TextEmbedder,
 )
+from trivium_server.architectures.vision_capabilities import (
+    FaceDetector,
+    ImageClassifier,
+    ImageEmbedder,
+    ObjectDetector,
+    TextReader,
+)
 
 _ABILITIES: dict[type, str] = {
     TextGenerator: "generate text",
@@ -18,6 +25,11 @@ _ABILITIES: dict[type, str] = {
     TextClassifier: "classify texts",
     EntityExtractor: "find entities",
     LanguageDetector: "detect languages",
+    ImageClassifier: "classify images",
+    ObjectDetector: "detect objects",
+    TextReader: "read text in images",
+    FaceDetector: "detect faces",
+    ImageEmbedder: "embed images",
 }
 # A message stays one line, whatever a server has.
 _MOST_NAMES = 8

@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 
 from trivium_server.architectures.abilities import cannot
 from trivium_server.architectures.capabilities import ModelCard, ServedModel
+from trivium_server.architectures.image_facts import image_facts
 from trivium_server.architectures.model_folder import ModelFolder, read_store
 from trivium_server.architectures.model_loading import LOADED_PERCENT, Family, load_folder, told_cause, without_paths
 from trivium_server.architectures.model_state import ModelState, ModelStatus, StatusBoard
@@ -282,6 +283,7 @@ class Catalog:
             limits=getattr(model, "limits", None),
             sampling_defaults=getattr(model, "sampling_defaults", None),
             encoder=text_facts(model),
+            image=image_facts(model, self._config.images.max_pixels),
         )
 
     def _progress(self, name: str, percent: float) -> None:

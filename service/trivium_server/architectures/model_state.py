@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import Self
 
 from trivium_server.architectures.capabilities import Capability, ModelCard, ModelLimits, SamplingDefaults
+from trivium_server.architectures.image_facts import ImageFacts
 from trivium_server.architectures.text_facts import TextFacts
 
 
@@ -27,8 +28,8 @@ class ModelState(Enum):
 class ModelStatus:
     """How a model is at one moment. `failure` says why where state is FAILED.
 
-    limits, sampling_defaults and encoder are known once it was loaded: the first two of a model that generates text,
-    the last of one that encodes it.
+    limits, sampling_defaults, encoder and image are known once it was loaded: the first two of a model that generates
+    text, the third of one that encodes it, and the last of one that looks at images.
     """
 
     card: ModelCard
@@ -39,11 +40,13 @@ class ModelStatus:
     limits: ModelLimits | None = None
     sampling_defaults: SamplingDefaults | None = None
     encoder: TextFacts | None = None
+    image: ImageFacts | None = None
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What its folder says that it can do, and what it is found to be able to do once it was loaded."""
-        return self.card.capabilities | self.encoder.capabilities if self.encoder else self.card.capabilities
+        found = (facts.capabilities for facts in (self.encoder, self.image) if facts)
+        return self.card.capabilities.union(*found)
 
 
 class StatusBoard:

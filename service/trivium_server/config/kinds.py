@@ -139,11 +139,15 @@ class FilePath:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """A list of names; as text, separated by commas. `none` alone is the empty list, `all` alone is None."""
+    """A list of names; as text, separated by commas. `none` alone is the empty list, `all` alone is None.
+
+    choices: those that there are; empty where any name will do.
+    """
 
     allowed: str
     has_all: bool = False
     has_none: bool = False
+    choices: tuple[str, ...] = ()
 
     def read(self, value: TomlValue) -> tuple[str, ...] | None:
         names = value.split(",") if isinstance(value, str) else value
@@ -157,5 +161,7 @@ class Names:
         if not stripped and not (self.has_none and isinstance(value, list)):
             raise ValueError(self.allowed)
         if any(not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name) for name in stripped):
+            raise ValueError(self.allowed)
+        if self.choices and not set(stripped) <= set(self.choices):
             raise ValueError(self.allowed)
         return stripped

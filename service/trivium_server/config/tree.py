@@ -10,6 +10,8 @@ from trivium_server.config.machine import default_models_dir, usable_cpus
 
 _T = TypeVar("_T")
 
+IMAGE_FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff")
+
 MAX_PROMPT_BYTES = 1024 * 1024
 """The contract's own limit on the text of a prompt; a server may only lower it."""
 
@@ -171,6 +173,47 @@ class EncodingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesConfig:
+    """How images are decoded, and looked at."""
+
+    max_bytes: int = _setting(16 * 1024 * 1024, Int(1024, 256 * 1024 * 1024), "Largest image file, in bytes.")
+    max_pixels: int = _setting(
+        36_000_000,
+        Int(1024, 400_000_000),
+        "Most pixels of an image, width times height. The default has room for a page of A4 at 600 dpi.",
+    )
+    max_side: int = _setting(16_384, Int(32, 65_535), "Longest side of an image, in pixels.")
+    formats: tuple[str, ...] = _setting(
+        IMAGE_FORMATS,
+        Names(f"a list of {', '.join(IMAGE_FORMATS)}", choices=IMAGE_FORMATS),
+        "Formats that are read. Each is a decoder that callers can reach: leave out what you do not need.",
+    )
+    decoders: int = _setting(
+        usable_cpus(),
+        Int(1, 1024),
+        "Images that are decoded at the same time; by default the CPUs that this process may use.",
+        is_computed=True,
+    )
+    memory_mib: int = _setting(
+        480,
+        Int(32, 65_536),
+        "Memory that all images together may take, being decoded or looked at, in MiB. An image waits while others "
+        "have it; one that needs more than half of it to be decoded is refused.",
+    )
+    max_waiting: int = _setting(256, Int(0, 100_000), "Images that may wait to be decoded; more are refused at once.")
+    runners: int = _setting(
+        usable_cpus(),
+        Int(1, 1024),
+        "Images that one model looks at at the same time, with one thread each; by default the CPUs that this process "
+        "may use.",
+        is_computed=True,
+    )
+    max_callers: int = _setting(
+        256, Int(1, 100_000), "Calls of one model that may wait or run; more are refused at once."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
     """What is logged, and how."""
 
@@ -193,6 +236,7 @@ class Config:
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
+    images: ImagesConfig = field(default_factory=ImagesConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
     @property

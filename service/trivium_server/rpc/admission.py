@@ -25,6 +25,8 @@ class Admission:
         self._is_open = True
         self._idle = asyncio.Event()
         self._idle.set()
+        self._fences: set[asyncio.Timeout] = set()
+        self._was_cut = False
 
     @property
     def in_flight(self) -> int:
@@ -46,6 +48,28 @@ class Admission:
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
+
+    @contextmanager
+    def fenced(self, fence: asyncio.Timeout) -> Iterator[None]:
+        """Lets `cut` end a call whose time the fence limits, for the time of the block."""
+        self._fences.add(fence)
+        try:
+            yield
+        finally:
+            self._fences.discard(fence)
+
+    def cut(self) -> None:
+        """Ends every call that is fenced, also those that wait for their caller; `was_cut` tells why its time is up."""
+        self._was_cut = True
+        now_s = asyncio.get_running_loop().time()
+        for fence in self._fences:
+            if not fence.expired():
+                fence.reschedule(now_s)
+
+    @property
+    def was_cut(self) -> bool:
+        """Calls were ended before they were finished, because the server stops."""
+        return self._was_cut
 
     @contextmanager
     def watch(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from trivium_server.architectures.capabilities import (
     SamplingDefaults,
     TokenLogprob,
 )
+from trivium_server.architectures.image_facts import ImageFacts
 from trivium_server.architectures.model_state import ModelStatus
 from trivium_server.architectures.text_capabilities import EmbeddingInfo, EncoderMeter
 from trivium_server.architectures.text_facts import TextFacts
@@ -143,6 +144,8 @@ def model(status: ModelStatus, max_request_bytes: int) -> models_pb2.Model:
         message.supported_parameters.extend(_SUPPORTED_PARAMETERS)
     if status.encoder:
         _add_encoder(message, status.encoder)
+    if status.image:
+        _add_image_facts(message, status.image)
     if status.ready_time:
         ready = Timestamp()
         ready.FromDatetime(status.ready_time)
@@ -160,6 +163,16 @@ def _add_encoder(message: models_pb2.Model, facts: TextFacts) -> None:
     message.similarity_capabilities.extend(
         sorted(models_pb2.Capability.Value(f"CAPABILITY_{item.value}") for item in facts.by_similarity)
     )
+    if facts.embedding:
+        message.embedding.CopyFrom(_embedding_info(facts.embedding))
+
+
+def _add_image_facts(message: models_pb2.Model, facts: ImageFacts) -> None:
+    message.limits.max_image_pixels = facts.max_image_pixels
+    message.labels.extend(facts.labels)
+    message.vision.default_min_score = facts.default_min_score
+    message.vision.default_iou_threshold = facts.default_iou_threshold
+    message.vision.landmark_names.extend(facts.landmark_names)
     if facts.embedding:
         message.embedding.CopyFrom(_embedding_info(facts.embedding))
 

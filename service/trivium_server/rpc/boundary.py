@@ -143,7 +143,8 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             try:
                 answer = await self._admitted(passage, body)
             except TriviumError as raised:
-                error = self._told(raised, passage.call)
+                # A traceback would keep what the call had in memory, in a cycle, until it is collected.
+                error = self._told(raised.with_traceback(None), passage.call)
             except (asyncio.CancelledError, grpc.aio.AbortError, grpc.aio.InternalError):
                 # The caller left, or a servicer that is not ours ended the call itself.
                 raise
@@ -188,8 +189,12 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             left_s = call.deadline_s + _margin_s(call.limit_s) / 2 - time.monotonic()
             try:
                 async with asyncio.timeout(left_s) as fence:
+                    if passage.method.treatment is Treatment.INFERENCE:
+                        stack.enter_context(self._admission.fenced(fence))
                     return await body(passage)
             except TimeoutError:
+                if fence.expired() and self._admission.was_cut:
+                    raise CallAborted(call.model, server_stops=True) from None
                 if fence.expired():
                     raise DeadlineExceeded(call.limit_s) from None
                 raise

@@ -29,7 +29,7 @@ _KINDS: dict[int, VectorKind | None] = {
     pb.EMBEDDING_KIND_UNSPECIFIED: None,
     **{pb.EmbeddingKind.Value(f"EMBEDDING_KIND_{kind.value}"): kind for kind in VectorKind},
 }
-_ENCODINGS: dict[int, Encoding] = {
+ENCODINGS: dict[int, Encoding] = {
     **{value: value for value in pb.VectorEncoding.values()},
     pb.VECTOR_ENCODING_UNSPECIFIED: pb.VECTOR_ENCODING_FLOAT_LIST,
 }
@@ -60,7 +60,7 @@ class RerankSpec:
 def embed_spec(config: pb.EmbedConfig, info: EmbeddingInfo | None, found: Violations, path: str) -> EmbedSpec:
     """Returns how a call embeds. Raises what `found` holds already and what is found here, all together."""
     kind = _kind(config, info, found, path)
-    encoding = found.choice(f"{path}.encoding", config.encoding, _ENCODINGS, "VectorEncoding")
+    encoding = found.choice(f"{path}.encoding", config.encoding, ENCODINGS, "VectorEncoding")
     if kind is VectorKind.SPARSE:
         for name in ("dimensions", "normalize"):
             if config.HasField(name):
@@ -68,7 +68,7 @@ def embed_spec(config: pb.EmbedConfig, info: EmbeddingInfo | None, found: Violat
         if encoding not in {None, pb.VECTOR_ENCODING_FLOAT_LIST}:
             found.add(f"{path}.encoding", "EMBEDDING_KIND_SPARSE has VECTOR_ENCODING_FLOAT_LIST only")
     elif config.HasField("dimensions"):
-        _check_dimensions(config.dimensions, info, found, f"{path}.dimensions")
+        check_dimensions(config.dimensions, info, found, f"{path}.dimensions")
     prompt = _chosen_prompt(config, info, found, path)
     policy = truncation(config.truncation, f"{path}.truncation", found)
     found.raise_if_any()
@@ -124,7 +124,8 @@ def _kind(config: pb.EmbedConfig, info: EmbeddingInfo | None, found: Violations,
     return kind or info.kinds[0]
 
 
-def _check_dimensions(value: int, info: EmbeddingInfo | None, found: Violations, path: str) -> None:
+def check_dimensions(value: int, info: EmbeddingInfo | None, found: Violations, path: str) -> None:
+    """Checks how many dimensions a caller wants. info: None where no model is named."""
     if value < 1 or (info and value > info.dimensions):
         most = f"1 to {info.dimensions}" if info else "at least 1"
         found.add(path, f"is {value}; it must be {most}")

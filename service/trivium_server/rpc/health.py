@@ -25,6 +25,13 @@ _CAPABILITIES = {
         Capability.EXTRACT_ENTITIES,
         Capability.DETECT_LANGUAGE,
     },
+    "trivium.v1.VisionService": {
+        Capability.CLASSIFY_IMAGE,
+        Capability.DETECT_OBJECTS,
+        Capability.RECOGNIZE_TEXT,
+        Capability.DETECT_FACES,
+        Capability.EMBED_IMAGE,
+    },
 }
 
 

@@ -8,7 +8,12 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor
 
 _INFERENCE_SERVICES = frozenset(
-    {"trivium.v1.TextGenerationService", "trivium.v1.EmbeddingService", "trivium.v1.TextAnalysisService"}
+    {
+        "trivium.v1.TextGenerationService",
+        "trivium.v1.EmbeddingService",
+        "trivium.v1.TextAnalysisService",
+        "trivium.v1.VisionService",
+    }
 )
 _WATCHES = frozenset(
     {
@@ -21,6 +26,7 @@ _WATCHES = frozenset(
 _LONG = frozenset(
     {
         "/trivium.v1.EmbeddingService/StreamEmbed",
+        "/trivium.v1.VisionService/StreamAnalyzeImage",
         "/trivium.admin.v1.AdminService/LoadModel",
         "/trivium.admin.v1.AdminService/UnloadModel",
     }

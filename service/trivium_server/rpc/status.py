@@ -40,6 +40,7 @@ _CODES: dict[type[errors.TriviumError], grpc.StatusCode] = {
     errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InputTooLong: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InputTooLarge: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.UndecodableMedia: grpc.StatusCode.INVALID_ARGUMENT,
     errors.UnsupportedFeature: grpc.StatusCode.INVALID_ARGUMENT,
     errors.StreamProtocolViolation: grpc.StatusCode.INVALID_ARGUMENT,
     errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,

@@ -4,7 +4,7 @@ Components reach a message as the bytes that it has on the wire. To protobuf tha
 would cost it a hundred times as much, on the event loop.
 """
 
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,17 @@ from trivium_server.errors import UnsupportedFeature
 
 Vectors: TypeAlias = NDArray[np.float32] | SparseWeights
 Encoding: TypeAlias = pb.VectorEncoding.ValueType
+
+
+class _OneVector(Protocol):
+    """A message that holds a dense vector in one of the encodings."""
+
+    @property
+    def dense(self) -> pb.FloatVector: ...
+
+    @property
+    def packed(self) -> pb.PackedVector: ...
+
 
 _BITS = {
     pb.VECTOR_ENCODING_FLOAT_LIST: 32,
@@ -50,18 +61,19 @@ def write_vectors(vectors: Vectors, encoding: Encoding, message: pb.Embedding) -
         message.sparse.indices.extend(vectors.ids.tolist())
         message.sparse.values.extend(vectors.weights.tolist())
     elif vectors.ndim == 1:
-        if encoding == pb.VECTOR_ENCODING_FLOAT_LIST:
-            _write_list(vectors, message.dense)
-        else:
-            _pack(vectors, encoding, message.packed)
+        write_vector(vectors, encoding, message)
     else:
         message.per_token.SetInParent()
         for vector in vectors:
-            token = message.per_token.vectors.add()
-            if encoding == pb.VECTOR_ENCODING_FLOAT_LIST:
-                _write_list(vector, token.dense)
-            else:
-                _pack(vector, encoding, token.packed)
+            write_vector(vector, encoding, message.per_token.vectors.add())
+
+
+def write_vector(vector: NDArray[np.float32], encoding: Encoding, message: _OneVector) -> None:
+    """Writes a dense vector into an empty message. Raises UnsupportedFeature as `write_vectors` does."""
+    if encoding == pb.VECTOR_ENCODING_FLOAT_LIST:
+        _write_list(vector, message.dense)
+    else:
+        _pack(vector, encoding, message.packed)
 
 
 def _write_list(vector: NDArray[np.float32], message: pb.FloatVector) -> None:

@@ -53,6 +53,8 @@ RANGES = {
     "extract.min_score": Range(0, 1),
     "detect.top_k": Range(1, 128),
     "detect.min_score": Range(0, 1),
+    "vision.max_results": Range(1, 1000),
+    "vision.share": Range(0, 1),
 }
 
 # How many items a list may have, and how many bytes a text.
@@ -67,6 +69,7 @@ MAX_ITEMS = {
     "compare.targets": 2048,
     "analyse.items": 512,
     "classify.candidate_labels": 128,
+    "vision.features": 16,
 }
 MAX_STOP_SEQUENCE_BYTES = 256
 MAX_TEXT_BYTES = 1024 * 1024

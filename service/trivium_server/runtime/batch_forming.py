@@ -3,6 +3,7 @@
 A batch costs its longest item times its number of items, because shorter ones are padded.
 """
 
+import sys
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,11 +34,13 @@ class BatchPolicy:
     A batch has at most budget_tokens, padding included; a longer item runs alone. At most max_padding of a batch is
     padding, or run_overhead_tokens if that is more: what one more run costs beside its tokens, so that two smaller
     batches would not be cheaper. (Measured for MiniLM with one thread: a run costs as much as 21 to 29 tokens.)
+    max_items: how many items a batch has at most, where company gains nothing.
     """
 
     budget_tokens: int
     max_padding: float = 0.1
     run_overhead_tokens: int = 24
+    max_items: int = sys.maxsize
 
 
 class Draft:
@@ -60,6 +63,8 @@ class Draft:
         return self.longest - length if length <= self.longest else (length - self.longest) * self.count
 
     def admits(self, length: int) -> bool:
+        if self.count == self._policy.max_items:
+            return False
         padded = max(self.longest, length) * (self.count + 1)
         allowed = max(self._policy.max_padding * padded, self._policy.run_overhead_tokens)
         return padded <= self._budget and padded - self.total - length <= allowed

@@ -5,6 +5,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from trivium_server.numerics import finite
+
 # As torch.nn.functional.normalize has it: a vector of zeros stays one.
 _SMALLEST_LENGTH = 1e-12
 
@@ -18,10 +20,6 @@ class Pooling(Enum):
     MAX = "max"
     MEAN_SQRT_LEN = "mean_sqrt_len_tokens"
     WEIGHTED_MEAN = "weightedmean"
-
-
-class NotFiniteError(ArithmeticError):
-    """A model's output holds a NaN or an infinity."""
 
 
 def pooled(states: NDArray[np.float32], pooling: Pooling) -> NDArray[np.float32]:
@@ -68,24 +66,3 @@ def token_weights(logits: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArr
     weights = finite(np.log1p(np.maximum(logits.max(axis=0), np.float32(0))))
     ids = np.flatnonzero(weights)
     return ids.astype(np.int64), weights[ids]
-
-
-def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns 1 / (1 + exp(-x)), without overflow. Raises NotFiniteError."""
-    small = np.exp(-np.abs(finite(logits)))
-    result: NDArray[np.float32] = np.where(logits >= 0, 1, small) / (1 + small)
-    return result.astype(np.float32)
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns probabilities over the last axis. Raises NotFiniteError."""
-    exponentials = np.exp(finite(logits) - logits.max(axis=-1, keepdims=True))
-    result: NDArray[np.float32] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return result
-
-
-def finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns the values. Raises NotFiniteError when one of them is none."""
-    if not np.isfinite(values).all():
-        raise NotFiniteError
-    return values

@@ -19,6 +19,8 @@ OWN_COMMANDS = {
     "compare": ("trivium.cli._compare:compare", "Tell how alike texts are."),
     "classify": ("trivium.cli._classify:classify", "Score labels for a text."),
     "detect": ("trivium.cli._detect:detect", "Tell in which language texts are written."),
+    "see": ("trivium.cli._see:see", "Tell what images show: labels, objects, faces, text."),
+    "read": ("trivium.cli._read:read", "Print what is written in images."),
     "tokens": ("trivium.cli._tokens:tokens", "Count the tokens of a prompt."),
     "status": ("trivium.cli._status:status", "Show the server and its models, with the state of each."),
 }

@@ -322,6 +322,7 @@ class Usage(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TOKENS_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
     INPUT_CHARACTERS_FIELD_NUMBER: _builtins.int
     COMPUTE_DURATION_FIELD_NUMBER: _builtins.int
     input_characters: _builtins.int
@@ -331,6 +332,10 @@ class Usage(_message.Message):
         """Tokens read and written."""
 
     @_builtins.property
+    def images(self) -> Global___ImageUsage:
+        """Images read."""
+
+    @_builtins.property
     def compute_duration(self) -> _duration_pb2.Duration:
         """Time that model runners spent on this call; a batch's time is divided among its members."""
 
@@ -338,12 +343,13 @@ class Usage(_message.Message):
         self,
         *,
         tokens: Global___TokenUsage | None = ...,
+        images: Global___ImageUsage | None = ...,
         input_characters: _builtins.int = ...,
         compute_duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["compute_duration", b"compute_duration", "tokens", b"tokens"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["compute_duration", b"compute_duration", "images", b"images", "tokens", b"tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_duration", b"compute_duration", "input_characters", b"input_characters", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_duration", b"compute_duration", "images", b"images", "input_characters", b"input_characters", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -374,6 +380,60 @@ class TokenUsage(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TokenUsage: _TypeAlias = TokenUsage  # noqa: Y015
+
+@_typing.final
+class ImageUsage(_message.Message):
+    """Images that a call read. Those that could not be decoded, and frames that were dropped, are not counted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    PIXEL_COUNT_FIELD_NUMBER: _builtins.int
+    image_count: _builtins.int
+    """How many images."""
+    pixel_count: _builtins.int
+    """Their pixels, width times height, added up."""
+    def __init__(
+        self,
+        *,
+        image_count: _builtins.int = ...,
+        pixel_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_count", b"image_count", "pixel_count", b"pixel_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImageUsage: _TypeAlias = ImageUsage  # noqa: Y015
+
+@_typing.final
+class Media(_message.Message):
+    """A file that is sent along."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    MIME_TYPE_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """Its bytes. They count towards ModelLimits.max_request_bytes."""
+    mime_type: _builtins.str
+    """What the caller thinks it is, for example `image/jpeg`. May be empty: the content decides."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+        mime_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "mime_type", b"mime_type", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["content"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___Media: _TypeAlias = Media  # noqa: Y015
 
 @_typing.final
 class Heartbeat(_message.Message):

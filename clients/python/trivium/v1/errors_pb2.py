@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17trivium/v1/errors.proto\x12\ntrivium.v1*\xac\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\'\n#ERROR_REASON_INVALID_ARGUMENT_FIELD\x10\x01\x12$\n ERROR_REASON_UNSUPPORTED_FEATURE\x10\x02\x12\x1f\n\x1b\x45RROR_REASON_INPUT_TOO_LONG\x10\x03\x12 \n\x1c\x45RROR_REASON_INPUT_TOO_LARGE\x10\x04\x12 \n\x1c\x45RROR_REASON_MODEL_NOT_FOUND\x10\x07\x12 \n\x1c\x45RROR_REASON_MODEL_NOT_READY\x10\x08\x12\x1d\n\x19\x45RROR_REASON_MODEL_FAILED\x10\t\x12\x1b\n\x17\x45RROR_REASON_QUEUE_FULL\x10\n\x12\x1e\n\x1a\x45RROR_REASON_QUEUE_TIMEOUT\x10\x0b\x12*\n&ERROR_REASON_STREAM_PROTOCOL_VIOLATION\x10\x13\x12 \n\x1c\x45RROR_REASON_SERVER_DRAINING\x10\x15\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x17\x12\"\n\x1e\x45RROR_REASON_DEADLINE_EXCEEDED\x10\x18\x12\x1d\n\x19\x45RROR_REASON_CALL_ABORTED\x10\x19\x12!\n\x1d\x45RROR_REASON_METHOD_NOT_FOUND\x10\x1a\x42\x66\n\ntrivium.v1B\x0b\x45rrorsProtoP\x01Z(trivium.internal/go/trivium/v1;triviumv1\xa2\x02\x03TRV\xaa\x02\nTrivium.V1\xea\x02\x0bTrivium::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17trivium/v1/errors.proto\x12\ntrivium.v1*\xd0\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\'\n#ERROR_REASON_INVALID_ARGUMENT_FIELD\x10\x01\x12$\n ERROR_REASON_UNSUPPORTED_FEATURE\x10\x02\x12\x1f\n\x1b\x45RROR_REASON_INPUT_TOO_LONG\x10\x03\x12 \n\x1c\x45RROR_REASON_INPUT_TOO_LARGE\x10\x04\x12\"\n\x1e\x45RROR_REASON_UNDECODABLE_MEDIA\x10\x05\x12 \n\x1c\x45RROR_REASON_MODEL_NOT_FOUND\x10\x07\x12 \n\x1c\x45RROR_REASON_MODEL_NOT_READY\x10\x08\x12\x1d\n\x19\x45RROR_REASON_MODEL_FAILED\x10\t\x12\x1b\n\x17\x45RROR_REASON_QUEUE_FULL\x10\n\x12\x1e\n\x1a\x45RROR_REASON_QUEUE_TIMEOUT\x10\x0b\x12*\n&ERROR_REASON_STREAM_PROTOCOL_VIOLATION\x10\x13\x12 \n\x1c\x45RROR_REASON_SERVER_DRAINING\x10\x15\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x17\x12\"\n\x1e\x45RROR_REASON_DEADLINE_EXCEEDED\x10\x18\x12\x1d\n\x19\x45RROR_REASON_CALL_ABORTED\x10\x19\x12!\n\x1d\x45RROR_REASON_METHOD_NOT_FOUND\x10\x1a\x42\x66\n\ntrivium.v1B\x0b\x45rrorsProtoP\x01Z(trivium.internal/go/trivium/v1;triviumv1\xa2\x02\x03TRV\xaa\x02\nTrivium.V1\xea\x02\x0bTrivium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\ntrivium.v1B\013ErrorsProtoP\001Z(trivium.internal/go/trivium/v1;triviumv1\242\002\003TRV\252\002\nTrivium.V1\352\002\013Trivium::V1'
   _globals['_ERRORREASON']._serialized_start=40
-  _globals['_ERRORREASON']._serialized_end=596
+  _globals['_ERRORREASON']._serialized_end=632
 # @@protoc_insertion_point(module_scope)

@@ -39,6 +39,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT. The input has more bytes, items or characters than the server allows. Metadata has `field`,
     `actual` and `limit`.
     """
+    ERROR_REASON_UNDECODABLE_MEDIA: _ErrorReason.ValueType  # 5
+    """INVALID_ARGUMENT. A file that was sent is no image that can be read: of an unknown type, cut short or broken.
+    Metadata has `field`.
+    """
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 7
     """NOT_FOUND. No model of that name is configured. `google.rpc.ResourceInfo` names it; metadata has `model`, and
     `near_matches`, a comma-separated list of served models whose names look alike.
@@ -105,6 +109,10 @@ tokens.
 ERROR_REASON_INPUT_TOO_LARGE: ErrorReason.ValueType  # 4
 """INVALID_ARGUMENT. The input has more bytes, items or characters than the server allows. Metadata has `field`,
 `actual` and `limit`.
+"""
+ERROR_REASON_UNDECODABLE_MEDIA: ErrorReason.ValueType  # 5
+"""INVALID_ARGUMENT. A file that was sent is no image that can be read: of an unknown type, cut short or broken.
+Metadata has `field`.
 """
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 7
 """NOT_FOUND. No model of that name is configured. `google.rpc.ResourceInfo` names it; metadata has `model`, and

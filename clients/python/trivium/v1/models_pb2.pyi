@@ -75,14 +75,24 @@ class _CapabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Capability
     """Answers TextGenerationService."""
     CAPABILITY_EMBED_TEXT: _Capability.ValueType  # 5
     """Answers EmbeddingService.Embed, StreamEmbed and CompareTexts."""
+    CAPABILITY_EMBED_IMAGE: _Capability.ValueType  # 6
+    """Answers VisionFeature.embedding."""
     CAPABILITY_RERANK: _Capability.ValueType  # 7
     """Answers EmbeddingService.Rerank."""
     CAPABILITY_CLASSIFY_TEXT: _Capability.ValueType  # 8
     """Answers TextAnalysisService.ClassifyText."""
     CAPABILITY_EXTRACT_ENTITIES: _Capability.ValueType  # 9
     """Answers TextAnalysisService.ExtractEntities."""
+    CAPABILITY_CLASSIFY_IMAGE: _Capability.ValueType  # 10
+    """Answers VisionFeature.classification."""
+    CAPABILITY_DETECT_OBJECTS: _Capability.ValueType  # 11
+    """Answers VisionFeature.detection."""
+    CAPABILITY_RECOGNIZE_TEXT: _Capability.ValueType  # 13
+    """Answers VisionFeature.text_recognition."""
     CAPABILITY_DETECT_LANGUAGE: _Capability.ValueType  # 17
     """Answers TextAnalysisService.DetectLanguage."""
+    CAPABILITY_DETECT_FACES: _Capability.ValueType  # 18
+    """Answers VisionFeature.faces."""
 
 class Capability(_Capability, metaclass=_CapabilityEnumTypeWrapper):
     """What a model can do. Values may be added: skip one that this client does not know."""
@@ -93,14 +103,24 @@ CAPABILITY_GENERATE_TEXT: Capability.ValueType  # 1
 """Answers TextGenerationService."""
 CAPABILITY_EMBED_TEXT: Capability.ValueType  # 5
 """Answers EmbeddingService.Embed, StreamEmbed and CompareTexts."""
+CAPABILITY_EMBED_IMAGE: Capability.ValueType  # 6
+"""Answers VisionFeature.embedding."""
 CAPABILITY_RERANK: Capability.ValueType  # 7
 """Answers EmbeddingService.Rerank."""
 CAPABILITY_CLASSIFY_TEXT: Capability.ValueType  # 8
 """Answers TextAnalysisService.ClassifyText."""
 CAPABILITY_EXTRACT_ENTITIES: Capability.ValueType  # 9
 """Answers TextAnalysisService.ExtractEntities."""
+CAPABILITY_CLASSIFY_IMAGE: Capability.ValueType  # 10
+"""Answers VisionFeature.classification."""
+CAPABILITY_DETECT_OBJECTS: Capability.ValueType  # 11
+"""Answers VisionFeature.detection."""
+CAPABILITY_RECOGNIZE_TEXT: Capability.ValueType  # 13
+"""Answers VisionFeature.text_recognition."""
 CAPABILITY_DETECT_LANGUAGE: Capability.ValueType  # 17
 """Answers TextAnalysisService.DetectLanguage."""
+CAPABILITY_DETECT_FACES: Capability.ValueType  # 18
+"""Answers VisionFeature.faces."""
 Global___Capability: _TypeAlias = Capability  # noqa: Y015
 
 @_typing.final
@@ -299,6 +319,7 @@ class Model(_message.Message):
     DEFAULT_SAMPLING_FIELD_NUMBER: _builtins.int
     EMBEDDING_FIELD_NUMBER: _builtins.int
     SIMILARITY_CAPABILITIES_FIELD_NUMBER: _builtins.int
+    VISION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name by which calls address it."""
     version: _builtins.str
@@ -329,8 +350,8 @@ class Model(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The labels that it was trained with, by class index, for a model that classifies texts or extracts entities. Empty
-        for one that takes any labels.
+        """The labels that it was trained with, by class index, for a model that classifies texts or images, extracts entities
+        or detects objects. Empty for one that takes any labels.
         """
 
     @_builtins.property
@@ -347,11 +368,15 @@ class Model(_message.Message):
 
     @_builtins.property
     def embedding(self) -> Global___EmbeddingInfo:
-        """What its vectors are like, for a model that embeds texts."""
+        """What its vectors are like, for a model that embeds texts or images."""
 
     @_builtins.property
     def similarity_capabilities(self) -> _containers.RepeatedScalarFieldContainer[Global___Capability.ValueType]:
         """Those of `capabilities` for which it was not trained and which it answers by comparing embeddings."""
+
+    @_builtins.property
+    def vision(self) -> Global___VisionInfo:
+        """The values that absent fields of its features take, for a model that looks at images."""
 
     def __init__(
         self,
@@ -372,14 +397,47 @@ class Model(_message.Message):
         default_sampling: _generation_pb2.SamplingParameters | None = ...,
         embedding: Global___EmbeddingInfo | None = ...,
         similarity_capabilities: _abc.Iterable[Global___Capability.ValueType] | None = ...,
+        vision: Global___VisionInfo | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "embedding", b"embedding", "last_error", b"last_error", "limits", b"limits", "ready_time", b"ready_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "embedding", b"embedding", "last_error", b"last_error", "limits", b"limits", "ready_time", b"ready_time", "vision", b"vision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "default_sampling", b"default_sampling", "digest", b"digest", "display_name", b"display_name", "embedding", b"embedding", "labels", b"labels", "language_codes", b"language_codes", "last_error", b"last_error", "license", b"license", "limits", b"limits", "name", b"name", "ready_time", b"ready_time", "similarity_capabilities", b"similarity_capabilities", "state", b"state", "supported_parameters", b"supported_parameters", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "default_sampling", b"default_sampling", "digest", b"digest", "display_name", b"display_name", "embedding", b"embedding", "labels", b"labels", "language_codes", b"language_codes", "last_error", b"last_error", "license", b"license", "limits", b"limits", "name", b"name", "ready_time", b"ready_time", "similarity_capabilities", b"similarity_capabilities", "state", b"state", "supported_parameters", b"supported_parameters", "version", b"version", "vision", b"vision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class VisionInfo(_message.Message):
+    """How a model that looks at images answers by default."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFAULT_MIN_SCORE_FIELD_NUMBER: _builtins.int
+    DEFAULT_IOU_THRESHOLD_FIELD_NUMBER: _builtins.int
+    LANDMARK_NAMES_FIELD_NUMBER: _builtins.int
+    default_min_score: _builtins.float
+    """The min_score that absent fields take."""
+    default_iou_threshold: _builtins.float
+    """The iou_threshold that absent fields take. 0 for a model that does not use it."""
+    @_builtins.property
+    def landmark_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The landmarks that it finds in a face, in their order; see FaceLandmark.name."""
+
+    def __init__(
+        self,
+        *,
+        default_min_score: _builtins.float = ...,
+        default_iou_threshold: _builtins.float = ...,
+        landmark_names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_iou_threshold", b"default_iou_threshold", "default_min_score", b"default_min_score", "landmark_names", b"landmark_names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VisionInfo: _TypeAlias = VisionInfo  # noqa: Y015
 
 @_typing.final
 class EmbeddingInfo(_message.Message):
@@ -469,6 +527,7 @@ class ModelLimits(_message.Message):
 
     MAX_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    MAX_IMAGE_PIXELS_FIELD_NUMBER: _builtins.int
     MAX_REQUEST_BYTES_FIELD_NUMBER: _builtins.int
     MAX_CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
     max_input_tokens: _builtins.int
@@ -477,6 +536,8 @@ class ModelLimits(_message.Message):
     """
     max_output_tokens: _builtins.int
     """Tokens of one candidate."""
+    max_image_pixels: _builtins.int
+    """Pixels of an image, width times height, for a model that looks at images."""
     max_request_bytes: _builtins.int
     """Bytes of a request message on the wire. The server refuses more with RESOURCE_EXHAUSTED."""
     max_context_tokens: _builtins.int
@@ -486,12 +547,13 @@ class ModelLimits(_message.Message):
         *,
         max_input_tokens: _builtins.int = ...,
         max_output_tokens: _builtins.int = ...,
+        max_image_pixels: _builtins.int = ...,
         max_request_bytes: _builtins.int = ...,
         max_context_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_context_tokens", b"max_context_tokens", "max_input_tokens", b"max_input_tokens", "max_output_tokens", b"max_output_tokens", "max_request_bytes", b"max_request_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_context_tokens", b"max_context_tokens", "max_image_pixels", b"max_image_pixels", "max_input_tokens", b"max_input_tokens", "max_output_tokens", b"max_output_tokens", "max_request_bytes", b"max_request_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

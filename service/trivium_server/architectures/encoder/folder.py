@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from trivium_server.architectures.encoder.files import FolderFiles, Table
 from trivium_server.architectures.encoder.sentence import SentenceSettings, read_sentence_settings
+from trivium_server.architectures.folder_files import FolderFiles, Table, graph_path, read_labels
 from trivium_server.architectures.model_folder import ModelFolderError
 from trivium_server.text.entities import OUTSIDE
 
@@ -23,10 +23,8 @@ STATES_OUTPUTS = ("last_hidden_state", "token_embeddings")
 SENTENCE_OUTPUT = "sentence_embedding"
 LOGITS_OUTPUT = "logits"
 
-_GRAPH_FILES = ("model.onnx", "onnx/model.onnx")
 # Beyond what any model has: a damaged file must not make the server run out of memory.
 _MAX_TOKENS = 1 << 20
-_MAX_LABELS = 1 << 16
 # These count positions from the padding token's id on, so as many fewer are left for text.
 _OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet"})
 
@@ -95,11 +93,11 @@ def read_encoder_folder(folder: Path, *, precision: str) -> EncoderFolder:
     config = files.table(CONFIG_FILE)
     pad_id = _pad_id(config)
     problem_type = config.text("problem_type", "")
-    labels = _labels(config)
+    labels = read_labels(config)
     if problem_type == "regression" and len(labels) > 1:
         raise config.error("problem_type", "regression is served with one label only")
     return EncoderFolder(
-        graph=files.path(_graph(files, precision)),
+        graph=graph_path(files, precision),
         tokenizer=files.read_text(TOKENIZER_FILE),
         architectures=config.texts("architectures"),
         labels=labels,
@@ -109,28 +107,6 @@ def read_encoder_folder(folder: Path, *, precision: str) -> EncoderFolder:
         states_len=config.integer("hidden_size", low=1, high=_MAX_TOKENS),
         sentence=read_sentence_settings(files, config),
     )
-
-
-def _graph(files: FolderFiles, precision: str) -> str:
-    graphs = Table("model.toml [graphs]", files.description.table("graphs"))
-    named = graphs.text(precision, graphs.text("default", ""))
-    found = [name for name in (named, *_GRAPH_FILES) if name and (name == named or files.has(name))]
-    if not found:
-        raise ModelFolderError(f"{' or '.join(_GRAPH_FILES)} is missing")
-    return found[0]
-
-
-def _labels(config: Table) -> tuple[str, ...]:
-    """The labels by class index. Without id2label they are LABEL_0, LABEL_1, … as transformers names them."""
-    stated = config.table("id2label")
-    if not stated:
-        count = config.integer("num_labels", low=1, high=_MAX_LABELS) or 2
-        return tuple(f"LABEL_{index}" for index in range(count))
-    labels = [stated.get(str(index)) for index in range(len(stated))]
-    texts = tuple(label for label in labels if isinstance(label, str))
-    if len(texts) < len(labels):
-        raise config.error("id2label", f"must have a text for each of 0 to {len(stated) - 1}")
-    return texts
 
 
 def _has_offset_positions(config: Table) -> bool:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from trivium_server.architectures.model_folder import ModelFolderError
 from trivium_server.errors import TriviumError, UnsupportedFeature
+from trivium_server.numerics import NotFiniteError
 from trivium_server.runtime.session import Session, SessionError
 from trivium_server.text.encoder_tokenizer import TokenizedText
-from trivium_server.text.pooling import NotFiniteError
 
 _logger = logging.getLogger("trivium.models")
 

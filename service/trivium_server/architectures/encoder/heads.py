@@ -19,9 +19,9 @@ from trivium_server.architectures.text_capabilities import (
     Truncation,
 )
 from trivium_server.errors import InputTooLong
+from trivium_server.numerics import finite, sigmoid, softmax
 from trivium_server.text.encoder_tokenizer import Keep, TokenizedText
 from trivium_server.text.entities import EntityTags
-from trivium_server.text.pooling import finite, sigmoid, softmax
 
 Floats = NDArray[np.float32]
 

@@ -7,7 +7,7 @@ served only where the graph has them, with an output sentence_embedding.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trivium_server.architectures.encoder.files import FolderFiles, Table
+from trivium_server.architectures.folder_files import FolderFiles, Table
 from trivium_server.architectures.model_folder import ModelFolderError
 from trivium_server.architectures.text_capabilities import EmbeddingPrompt, Purpose
 from trivium_server.text.pooling import Pooling
