@@ -178,8 +178,8 @@ class TestEndings:
     ) -> None:
         def call() -> object:
             if is_streamed:
-                return list(grpc_stub.StreamGenerate(pb.StreamGenerateRequest(input=long_input), timeout=1.0))
-            return grpc_stub.Generate(pb.GenerateRequest(input=long_input), timeout=1.0)
+                return list(grpc_stub.StreamGenerate(pb.StreamGenerateRequest(input=long_input), timeout=3.0))
+            return grpc_stub.Generate(pb.GenerateRequest(input=long_input), timeout=3.0)
 
         failure = refused(call)
         assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
