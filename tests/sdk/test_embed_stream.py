@@ -68,7 +68,7 @@ def test_broken_stream_goes_on_where_it_stopped(connect: Connect, faults: Script
     assert matches(results, TEXTS)
     start = len(TEXTS) - len(second)
     assert second == TEXTS[start:]
-    # What arrived in a last message may be lost with the stream: grpc.aio drops it where a send fails before it is read.
+    # What came last may be lost with the stream: grpc.aio drops it where a send fails before it is read.
     assert cut_after - 100 < start <= cut_after
     assert opened.input_tokens == 2 * len(TEXTS)
     ids = {call.metadata["x-request-id"] for call in faults.received}
