@@ -47,14 +47,14 @@ class OurReader:
         deadline_s = time.monotonic() + _PATIENCE_S
         content = await asyncio.to_thread(file.read_bytes)
         image = await self._decoder.decode(content, deadline_s=deadline_s)
-        lines = await self._model.read_text(
+        found = await self._model.read_text(
             image,
             min_score=self._model.default_min_line_score,
             with_words=False,
             deadline_s=deadline_s,
             meter=VisionMeter(),
         )
-        return [line.text for line in lines]
+        return [line.text for line in found.lines]
 
 
 def main() -> None:

@@ -115,14 +115,14 @@ class Pipeline:
                 return str(len(faces))
             case _:
                 assert isinstance(model, PageReader)
-                lines = await model.read_text(
+                found = await model.read_text(
                     image,
                     min_score=model.default_min_line_score,
                     with_words=False,
                     deadline_s=_NEVER_S,
                     meter=meter,
                 )
-                return "\n".join(line.text for line in lines)
+                return "\n".join(line.text for line in found.lines)
 
 
 def pipelines(models: Path) -> dict[str, Pipeline]:

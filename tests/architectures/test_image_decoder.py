@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import io
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image as Pil
 
 from trivium_server.architectures.image.decoder import ImageDecoder
-from trivium_server.architectures.image.memory_budget import GaveUpError, MemoryBudget
+from trivium_server.architectures.image.turns import Turn, Turns
 from trivium_server.config import ImagesConfig
 from trivium_server.errors import (
     CallAborted,
@@ -118,7 +119,7 @@ async def test_a_deadline_that_passes_ends_the_call() -> None:
         running = asyncio.create_task(decoder.decode(SLOW, deadline_s=soon(0.03)))
         await asyncio.sleep(0)
         with pytest.raises(QueueTimeout):
-            await decoder.decode(image_file(), deadline_s=soon(0.01))
+            await decoder.decode(SLOW, deadline_s=soon(0.01))
         with pytest.raises(DeadlineExceeded):
             await running
         # The thread is free again as soon as it is done with what nobody waits for.
@@ -213,33 +214,170 @@ async def test_concurrent_equals_single() -> None:
         assert (one.pixels == other.pixels).all()
 
 
-async def test_who_asks_first_gets_memory_first() -> None:
-    budget = MemoryBudget(10)
-    budget.take(6, has_left=lambda: False)
-    order: list[int] = []
+@pytest.mark.parametrize("kind", ["broken", "too large", "late"])
+async def test_a_refusal_that_is_kept_keeps_no_file(kind: str) -> None:
+    content = bytearray(SLOW if kind == "late" else image_file(200, 100))
+    content[-20:] = b"" if kind == "broken" else content[-20:]
+    file = bytes(content)
+    max_pixels = 5000 if kind == "too large" else 36_000_000
+    async with decoding(max_pixels=max_pixels) as decoder:
+        before = sys.getrefcount(file)
+        kept = None
+        try:
+            await decoder.decode(file, deadline_s=soon(0.03 if kind == "late" else 30))
+        except (UndecodableMedia, InputTooLarge, QueueTimeout, DeadlineExceeded) as refusal:
+            kept = refusal.with_traceback(None)
+        assert kept is not None
+        await until(lambda: decoder.num_jobs == 0)
+        await asyncio.sleep(0.05)
+        assert sys.getrefcount(file) == before
+    assert kept.__context__ is None
 
-    def ask(num_bytes: int) -> None:
-        budget.take(num_bytes, has_left=lambda: False)
-        order.append(num_bytes)
 
-    large = asyncio.create_task(asyncio.to_thread(ask, 9))
-    await asyncio.sleep(0.05)
-    small = asyncio.create_task(asyncio.to_thread(ask, 1))
-    await asyncio.sleep(0.05)
-    assert not order
-    budget.give(6)
-    await asyncio.gather(large, small)
-    assert order == [9, 1]
+class Line:
+    """Turns of a budget of 320 MiB, of which 10 are small and 20 are for small ones, with a clock that is set."""
+
+    def __init__(self, num_threads: int = 2) -> None:
+        self.now_s = 0.0
+        self.turns = Turns(num_threads, 320 * _MIB, clock=lambda: self.now_s)
+        self.calls: list[asyncio.Task[Turn]] = []
+
+    async def ask(self, num_mib: int) -> asyncio.Task[Turn]:
+        call = asyncio.create_task(self.turns.take(num_mib * _MIB))
+        self.calls.append(call)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return call
+
+    async def end(self, call: asyncio.Task[Turn], *, kept_mib: int = 0) -> None:
+        turn = call.result()
+        self.turns.memory.give(turn.num_bytes - kept_mib * _MIB, was_small=turn.is_small)
+        self.turns.end(turn)
+        await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(4):
+            await asyncio.sleep(0)
 
 
-async def test_who_leaves_waits_no_more() -> None:
-    budget = MemoryBudget(10)
-    budget.take(10, has_left=lambda: False)
-    has_left = False
-    waiting = asyncio.create_task(asyncio.to_thread(budget.take, 1, has_left=lambda: has_left))
-    await asyncio.sleep(0.05)
-    has_left = True
-    budget.wake()
-    with pytest.raises(GaveUpError):
-        await waiting
-    assert budget.free_bytes == 0
+_MIB = 1 << 20
+
+
+async def test_small_images_pass_large_ones_that_wait() -> None:
+    line = Line()
+    first, second, third = [await line.ask(140) for _ in range(3)]
+    assert [call.done() for call in (first, second, third)] == [True, True, False]
+    # Each has a thread of its own at once, one after the other.
+    for _ in range(10):
+        small = await line.ask(5)
+        assert small.done()
+        await line.end(small)
+    assert not third.done()
+    await line.end(first)
+    assert third.done()
+
+
+async def test_the_share_of_small_images_is_not_for_large_ones() -> None:
+    line = Line()
+    await line.ask(160)
+    large = await line.ask(141)
+    assert not large.done()
+    assert (await line.ask(10)).done()
+    fits = Line()
+    await fits.ask(160)
+    assert (await fits.ask(140)).done()
+
+
+async def test_small_images_do_not_starve_large_ones_of_memory() -> None:
+    line = Line(num_threads=8)
+    held = [await line.ask(10) for _ in range(3)]
+    for call in held:
+        await line.end(call, kept_mib=10)
+    first = await line.ask(150)
+    large = await line.ask(150)
+    assert not large.done()
+    assert (await line.ask(1)).done()
+    line.now_s = 10.0
+    # It is due: small ones have their share, of which 31 MiB of 20 are taken, and wait.
+    small = await line.ask(1)
+    assert not small.done()
+    await line.end(first)
+    assert large.done()
+    assert small.done()
+
+
+async def test_a_large_image_that_is_due_has_the_next_thread() -> None:
+    line = Line(num_threads=1)
+    running = [await line.ask(1), await line.ask(1)]
+    large = await line.ask(100)
+    small = await line.ask(1)
+    line.now_s = 10.0
+    await line.end(running[0])
+    assert large.done()
+    assert not small.done()
+    await line.end(running[1])
+    assert small.done()
+
+
+async def test_of_large_images_smaller_ones_pass_those_that_came_just_before() -> None:
+    line = Line(num_threads=1)
+    running = await line.ask(100)
+    largest, large = await line.ask(150), await line.ask(20)
+    line.now_s = 5.0
+    late = await line.ask(20)
+    order = []
+    for _ in range(3):
+        await line.end(running)
+        running = next(call for call in (largest, large, late) if call.done() and call not in order)
+        order.append(running)
+    assert order == [large, largest, late]
+
+
+async def test_who_leaves_the_line_is_passed_over_and_takes_nothing() -> None:
+    line = Line(num_threads=1)
+    running = await line.ask(150)
+    leaves, stays = await line.ask(150), await line.ask(150)
+    leaves.cancel()
+    await line.end(running)
+    assert leaves.cancelled()
+    assert stays.done()
+    # Cancelled in the moment in which its turn comes.
+    last = await line.ask(150)
+    turn = stays.result()
+    line.turns.memory.give(turn.num_bytes, was_small=turn.is_small)
+    line.turns.end(turn)
+    last.cancel()
+    await line.settle()
+    assert last.cancelled()
+    assert line.turns.memory.free_bytes == 320 * _MIB
+    assert (await line.ask(150)).done()
+
+
+async def test_memory_that_another_thread_gives_lets_the_next_in() -> None:
+    line = Line()
+    first, second = await line.ask(160), await line.ask(140)
+    await line.end(first, kept_mib=160)
+    large = await line.ask(160)
+    assert not large.done()
+    await asyncio.to_thread(line.turns.memory.give, 160 * _MIB, was_small=False)
+    async with asyncio.timeout(5):
+        await large
+    assert second.done()
+
+
+async def test_small_images_are_decoded_while_large_ones_are() -> None:
+    file = io.BytesIO()
+    Pil.new("RGB", (6000, 4000)).save(file, "PNG", compress_level=1)
+    large, small = file.getvalue(), image_file(320, 240, "JPEG")
+    async with decoding(decoders=2) as decoder:
+        calls = [asyncio.create_task(decoder.decode(large, deadline_s=soon(60))) for _ in range(8)]
+        await asyncio.sleep(0.05)
+        num_done = []
+        for _ in range(5):
+            await decoder.decode(small, deadline_s=soon())
+            num_done.append(sum(call.done() for call in calls))
+        # The images of those that are done are let go one after another, else the last would wait for their memory.
+        while calls:
+            assert (await calls.pop(0)).width == 6000
+    # Each came before what was in line before it.
+    assert max(num_done) < 5

@@ -19,7 +19,7 @@ from trivium_models.store import Store
 from trivium_server.architectures.image import text_reader
 from trivium_server.architectures.image.text_reader import PageReader
 from trivium_server.architectures.model_folder import ModelFolderError
-from trivium_server.architectures.vision_capabilities import FoundLine, Image, TextReader, VisionMeter
+from trivium_server.architectures.vision_capabilities import FoundLine, FoundText, Image, TextReader, VisionMeter
 from trivium_server.config import Config, ImagesConfig
 from trivium_server.errors import CallAborted, DeadlineExceeded, QueueFull, QueueTimeout
 
@@ -60,13 +60,14 @@ async def lines_of(
     with_words: bool = False,
     meter: VisionMeter | None = None,
 ) -> Sequence[FoundLine]:
-    return await reader.read_text(
+    found = await reader.read_text(
         shown(pixels),
         min_score=min_score,
         with_words=with_words,
         deadline_s=soon(),
         meter=meter or VisionMeter(),
     )
+    return found.lines
 
 
 def read(
@@ -256,6 +257,87 @@ def test_more_callers_than_may_wait_are_refused_and_closing_ends_the_rest(loop: 
             await lines_of(model, pixels)
 
     loop.run(crowd())
+
+
+def _crowded() -> Pixels:
+    """Words far apart, each a line by itself, in eight columns."""
+    pixels = np.full((1200, 1200, 3), 255, np.uint8)
+    for row in range(30):
+        for column in range(8):
+            at = 20 + 145 * column, 40 + 38 * row
+            cv2.putText(pixels, f"{row:02}{column}", at, cv2.FONT_HERSHEY_SIMPLEX, 0.7, (0, 0, 0), 2, cv2.LINE_AA)
+    return pixels
+
+
+def _read_at_most(loop: asyncio.Runner, pixels: Pixels, max_lines: int) -> FoundText:
+    config = Config(images=ImagesConfig(max_lines=max_lines))
+    model = text_reader.load(Store().pull("pp-ocrv6-small").folder, config, lambda _: None)
+
+    async def read_page() -> FoundText:
+        await model.warm_up()
+        try:
+            return await model.read_text(
+                shown(pixels), min_score=0.0, with_words=False, deadline_s=soon(), meter=VisionMeter()
+            )
+        finally:
+            await model.close(grace_s=0.0)
+
+    return loop.run(read_page())
+
+
+def test_a_long_line_counts_as_several(loop: asyncio.Runner) -> None:
+    pixels = np.full((140, 2000, 3), 255, np.uint8)
+    for row, letter in enumerate("ab"):
+        cv2.putText(pixels, 60 * f"{letter}n", (10, 45 + 60 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (0, 0, 0), 2)
+    found = _read_at_most(loop, pixels, 2)
+    assert (len(found.lines), found.num_left_out) == (1, 1)
+    assert found.lines[0].text.startswith("an")
+    assert _read_at_most(loop, pixels, 8).num_left_out == 0
+
+
+@pytest.mark.parametrize("turns", [0, 2])
+def test_no_more_lines_are_read_than_may_be_and_the_rest_is_told(loop: asyncio.Runner, turns: int) -> None:
+    found = _read_at_most(loop, np.ascontiguousarray(np.rot90(_crowded(), turns)), 20)
+    assert len(found.lines) == 20
+    assert found.num_left_out == pytest.approx(220, abs=5)
+    assert not found.is_too_fine
+    # The first ones, whichever way up the page is.
+    assert {line.text[:2] for line in found.lines} <= {"00", "01", "02", "03", "OO", "O0", "0O"}
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_crowded_page_leaves_no_work_once_its_call_has_ended(
+    loop: asyncio.Runner, reader: PageReader, is_cancelled: bool
+) -> None:
+    pixels = _crowded()
+    # Half of it upside down, so that each line is asked which way up it is.
+    pixels[:, 600:] = pixels[::-1, :599:-1]
+
+    async def give_up() -> None:
+        reading = asyncio.ensure_future(
+            reader.read_text(
+                shown(pixels),
+                min_score=0.5,
+                with_words=False,
+                deadline_s=soon() if is_cancelled else time.monotonic() + 1.0,
+                meter=VisionMeter(),
+            )
+        )
+        if is_cancelled:
+            await asyncio.sleep(1.0)
+            reading.cancel()
+        with pytest.raises((asyncio.CancelledError, DeadlineExceeded)):
+            await reading
+        assert reader.stats.num_waiting == reader.stats.num_callers == 0
+        # What runs is a look or a line or a few.
+        async with asyncio.timeout(3):
+            while reader.stats.num_accepted:
+                await asyncio.sleep(0.01)
+        done = reader.stats.num_batches
+        await asyncio.sleep(0.2)
+        assert reader.stats.num_batches == done
+
+    loop.run(give_up())
 
 
 def test_is_a_text_reader(reader: PageReader) -> None:

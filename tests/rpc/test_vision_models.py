@@ -132,6 +132,33 @@ def test_large_jpeg_is_seen_alike_together_and_alone(stub: Stub) -> None:
     assert np.dot(alone, beside) > 0.999
 
 
+def test_faces_of_a_large_jpeg_are_found_alike_in_half_of_it(stub: Stub) -> None:
+    """With a reader beside them, which needs all of it, they are found in the whole."""
+    pixels = cv2.imread(str(photo("astronaut.png")))
+    assert pixels is not None
+    wide = cv2.copyMakeBorder(cv2.resize(pixels, (3024, 3024)), 0, 0, 504, 504, cv2.BORDER_REPLICATE)
+    content = cv2.imencode(".jpg", wide)[1].tobytes()
+    (alone,) = analyze(stub, content, FACED).results
+    beside = analyze(stub, content, FACED, feature(READER, "text_recognition")).results[0]
+    (one,), (other,) = alone.faces.faces, beside.faces.faces
+    # Measured: scores differ by up to 0.001, and boxes by 0.0003 of the image.
+    assert one.score == pytest.approx(other.score, abs=0.02)
+    for side in ("left", "top", "right", "bottom"):
+        assert getattr(one.box, side) == pytest.approx(getattr(other.box, side), abs=0.002)
+
+
+def test_a_blank_image_and_every_face_take_little_time(stub: Stub) -> None:
+    """All of the heat map has about one value, so that everything is a candidate, and each overlaps its neighbours."""
+    content = cv2.imencode(".png", np.zeros((1024, 1024, 3), np.uint8))[1].tobytes()
+    asked = feature(FACES, "faces", min_score=0.0, max_faces=1000)
+    first = analyze(stub, content, asked)
+    again = analyze(stub, content, *[asked] * 16)
+    assert len(again.results) == 16
+    assert all(result.faces == first.results[0].faces for result in again.results)
+    # Sixteen runs took twelve seconds of it.
+    assert again.info.usage.compute_duration.ToSeconds() < 4
+
+
 def test_images_leave_memory_at_once(running: RunningServer, stub: Stub) -> None:
     content = content_of("astronaut.png")
     gc.collect()

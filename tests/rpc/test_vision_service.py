@@ -272,6 +272,30 @@ class TestWholeCall:
         assert [result.WhichOneof("outcome") for result in answer.results] == kinds
         assert [result.model.name for result in answer.results] == [one.model for one in features]
 
+    def test_what_is_asked_again_is_answered_once(self, stub: Stub) -> None:
+        once, other = feature("toy-things-once", "detection", iou_threshold=0.5, max_objects=3), colours()
+        wrong = feature("toy-things", "faces")
+        answer = analyze(stub, png(7), once, other, once, wrong, other, once, wrong)
+        assert answer.info.usage.compute_duration.ToMicroseconds() == 2 * 3 * round(1e6 * RUN_S)
+        assert [result.feature_index for result in answer.results] == list(range(7))
+        for place, like in ((2, 0), (5, 0), (4, 1), (6, 3)):
+            answer.results[place].feature_index = like
+            assert answer.results[place] == answer.results[like]
+        paths = [warning.field_path for warning in answer.info.warnings]
+        assert paths == [f"features[{place}].detection.iou_threshold" for place in (0, 2, 5)]
+
+    def test_text_that_was_not_read_is_told(self, stub: Stub) -> None:
+        crowded = feature("toy-crowded", "text_recognition")
+        warnings = analyze(stub, png(7), colours(), crowded).info.warnings
+        assert [(warning.code, warning.field_path) for warning in warnings] == [
+            (common_pb2.WARNING_CODE_RESULTS_LEFT_OUT, "features[1].text_recognition"),
+            (common_pb2.WARNING_CODE_DETAIL_TOO_FINE, "features[1].text_recognition"),
+        ]
+        assert warnings[0].message.startswith("12 lines ")
+        streamed = events(stub, [setup(crowded), frame(1, png(7)), frame(2, png(7))])[-1].completed.info.warnings
+        assert [warning.field_path for warning in streamed] == 2 * ["setup.features[0].text_recognition"]
+        assert not analyze(stub, png(7), ALL[2]).info.warnings
+
     def test_image_is_described(self, stub: Stub) -> None:
         image = analyze(stub, png(width=37, height=11), colours()).image
         assert image == pb.ImageInfo(width_pixels=37, height_pixels=11, mime_type="image/png")
@@ -291,9 +315,8 @@ class TestWholeCall:
         assert single.model.execution_provider == "ToyExecutionProvider"
 
     def test_features_run_side_by_side(self, stub: Stub, toys: ToyServer) -> None:
-        slow = colours("toy-slow")
         began = time.monotonic()
-        assert len(analyze(stub, png(1), *[slow] * 8).results) == 8
+        assert len(analyze(stub, png(1), *(colours("toy-slow", top_k=top_k) for top_k in range(1, 9))).results) == 8
         assert time.monotonic() - began < 0.4, "eight of a tenth of a second"
 
     def test_full_queue_ends_the_call_with_usage(self, stub: Stub) -> None:
@@ -323,7 +346,7 @@ class TestWholeCall:
         model = toys.models["toy-colours"]
         toys.set_gate("toy-colours", is_open=False)
         try:
-            call = stub.AnalyzeImage.future(request_of(png(1), *[colours()] * 16))
+            call = stub.AnalyzeImage.future(request_of(png(1), *(colours(top_k=top_k) for top_k in range(1, 17))))
             assert wait_until(lambda: model.num_under_way == 16)
             call.cancel()  # type: ignore[no-untyped-call]  # grpc-stubs
             assert wait_until(lambda: model.num_under_way == 0)
@@ -396,7 +419,7 @@ def test_models_tell_what_they_see(toys: ToyServer) -> None:
     assert list(models["toy-faces"].vision.landmark_names) == list(LANDMARKS)
     assert models["toy-reader"].vision.default_min_score == 0.5
     for capability, names in {
-        models_pb2.CAPABILITY_RECOGNIZE_TEXT: {"toy-reader", "toy-novel"},
+        models_pb2.CAPABILITY_RECOGNIZE_TEXT: {"toy-reader", "toy-novel", "toy-crowded"},
         models_pb2.CAPABILITY_DETECT_FACES: {"toy-faces"},
         models_pb2.CAPABILITY_EMBED_IMAGE: {"toy-colours", "toy-slow"},
     }.items():

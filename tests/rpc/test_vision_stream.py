@@ -269,7 +269,7 @@ class TestEnds:
         model = toys.models[MODEL]
         toys.set_gate(MODEL, is_open=False)
         try:
-            dialogue = Dialogue(stub, setup(colours(), colours(), latest_only=latest_only))
+            dialogue = Dialogue(stub, setup(colours(), colours(top_k=1), latest_only=latest_only))
             for number in range(10):
                 dialogue.send(frame(number, png()))
             assert wait_until(lambda: model.num_under_way == 2 * (1 if latest_only else MAX_FRAMES_AHEAD))

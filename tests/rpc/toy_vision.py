@@ -18,6 +18,7 @@ from trivium_server.architectures.vision_capabilities import (
     FoundFace,
     FoundLine,
     FoundObject,
+    FoundText,
     FoundWord,
     Image,
     Point,
@@ -152,13 +153,14 @@ class ToyReader(ToyEye):
 
     default_min_line_score = 0.5
 
-    def __init__(self, word_len: int = 1) -> None:
+    def __init__(self, word_len: int = 1, num_left_out: int = 0) -> None:
         super().__init__()
         self.word_len = word_len
+        self.num_left_out = num_left_out
 
     async def read_text(
         self, image: Image, *, min_score: float, with_words: bool, deadline_s: float, meter: VisionMeter
-    ) -> Sequence[FoundLine]:
+    ) -> FoundText:
         red, green, blue = await self.look(image, deadline_s, meter)
         lines = []
         for value, score, block in ((red, 1.0, 0), (green, 0.75, 0), (blue, 0.25, 1)):
@@ -166,7 +168,7 @@ class ToyReader(ToyEye):
             words = (FoundWord(text=text, score=score, quad=QUAD),) if with_words else ()
             if score >= min_score:
                 lines.append(FoundLine(text=text, score=score, quad=QUAD, block=block, words=words))
-        return lines
+        return FoundText(lines=lines, num_left_out=self.num_left_out, is_too_fine=self.num_left_out > 0)
 
 
 class ToyFailure(ToyEye):
@@ -194,6 +196,7 @@ MODELS: Toys = {
     "toy-faces": ToyFaces,
     "toy-reader": ToyReader,
     "toy-novel": lambda: ToyReader(word_len=2 * 1024 * 1024),
+    "toy-crowded": lambda: ToyReader(num_left_out=12),
     "toy-slow": lambda: ToyColours(run_s=0.1),
     "toy-fussy": lambda: ToyFailure(lambda: UnsupportedFeature("image", "is not to its taste")),
     "toy-full": lambda: ToyFailure(lambda: QueueFull(7, 1.5)),

@@ -61,6 +61,7 @@ def test_all_problems_are_told_at_once_with_key_and_source(tmp_path: Path) -> No
         ("images.decoders", [1, 1024], [0, 1025]),
         ("images.memory_mib", [32, 65_536], [31, 65_537]),
         ("images.max_waiting", [0, 100_000], [-1, 100_001]),
+        ("images.max_lines", [1, 100_000], [0, 100_001]),
         ("images.runners", [1, 1024], [0, 1025]),
         ("images.max_callers", [1, 100_000], [0, 100_001]),
         ("log.format", ["auto", "text", "json"], ["xml"]),

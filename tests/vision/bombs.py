@@ -224,6 +224,110 @@ def metadata() -> Iterator[tuple[str, bytes]]:
     )  # fmt: skip
 
 
+class _Bits:
+    """Bits of lossless WebP data, from the lowest on."""
+
+    def __init__(self) -> None:
+        self._values: list[int] = []
+
+    def put(self, value: int, count: int) -> None:
+        self._values += (value >> place & 1 for place in range(count))
+
+    def put_code_of_one(self, symbol: int) -> None:
+        """A code whose only symbol takes no bits."""
+        self.put(0b01, 2)
+        self.put(symbol > 1, 1)
+        self.put(symbol, 8 if symbol > 1 else 1)
+
+    def put_code_of_bytes(self, num_symbols: int) -> None:
+        """A code in which each of the first 256 symbols has 8 bits, turned around."""
+        self.put(0, 1)
+        # Lengths are coded by the third and the twelfth of their own codes: 8, and 11 to 138 zeros (or 7, for none).
+        self.put(12 - 4, 4)
+        for kind in (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8):
+            self.put(kind in ({8, 18} if num_symbols > 256 else {8, 7}), 3)
+        self.put(0, 1)
+        of_8 = 0 if num_symbols > 256 else 1
+        for _ in range(256):
+            self.put(of_8, 1)
+        if num_symbols > 256:
+            self.put(1, 1)
+            self.put(num_symbols - 256 - 11, 7)
+
+    def bytes(self) -> bytes:
+        return np.packbits(np.array(self._values, np.uint8), bitorder="little").tobytes()
+
+
+def coded_in_groups(side: int, num_groups: int, *, block_bits: int = 2, has_header: bool = True) -> bytes:
+    """Lossless WebP data whose blocks have codes of their own, all of one colour: a few bytes a group."""
+    bits = _Bits()
+    if has_header:
+        bits.put(0x2F, 8)
+        bits.put(side - 1 | side - 1 << 14, 32)
+    # No transforms and no colour cache, but groups.
+    bits.put(0b100, 3)
+    bits.put(block_bits - 2, 3)
+    bits.put(0, 1)
+    bits.put_code_of_bytes(280)
+    bits.put_code_of_bytes(256)
+    for _ in range(3):
+        bits.put_code_of_one(0)
+    turned = [int(f"{value:08b}"[::-1], 2) for value in range(256)]
+    for block in range((-(-side >> block_bits)) ** 2):
+        high, low = divmod(block % num_groups, 256)
+        bits.put(turned[low] | turned[high] << 8, 16)
+    for _ in range(5 * num_groups):
+        bits.put_code_of_one(0)
+    return bits.bytes() + bytes(64)
+
+
+def tiled(side: int, compression: int, data: bytes, size: int) -> bytes:
+    """A TIFF of tiles of 16 by 16, all of which are at the same place and say that they have as many bytes."""
+    num_tiles = (side // 16) ** 2
+    places = struct.pack("<I", 8) * num_tiles + struct.pack("<I", size) * num_tiles
+    at = 8 + len(data)
+    return grey_tiff(
+        side, side, data + places, compression=(3, 1, compression), tile_width=(4, 1, 16), tile_height=(4, 1, 16),
+        tile_offsets=(4, num_tiles, at), tile_sizes=(4, num_tiles, at + 4 * num_tiles),
+    )  # fmt: skip
+
+
+def striped(compression: int, bits: int, data: bytes, sizes: tuple[int, ...]) -> bytes:
+    """A TIFF of strips of one row, of 2000 pixels, all of which are at the same place."""
+    num_rows, at = len(sizes), 8 + len(data)
+    places = struct.pack("<I", 8) * num_rows + struct.pack(f"<{num_rows}I", *sizes)
+    return grey_tiff(
+        2000, num_rows, data + places, compression=(3, 1, compression), bits=(3, 1, bits), rows=(4, 1, 1),
+        offsets=(4, num_rows, at), sizes=(4, num_rows, at + 4 * num_rows),
+    )  # fmt: skip
+
+
+def long_walks() -> Iterator[tuple[str, bytes]]:
+    """Files whose parts are many in each of many places."""
+    small = encoded(photo(), "JPEG")
+    comment = b"\xff" * 9998 + segment(0xFE, b"")
+    yield "jpeg, 1670 comments behind fill bytes", small[:2] + comment * 1670 + small[2:]
+    blocks = b"!\xfe" + b"\1a" * 199_000 + b"\0"
+    yield "gif, 41 extensions of 199000 blocks", b"GIF89a\1\0\1\0\x80\0\0" + bytes(6) + blocks * 41 + b";"
+    frame = (b"ANMF", bytes(16) + (b"junk" + bytes(4)) * 1000)
+    yield "webp, 1000 frames of 1000 chunks", riff(*[frame] * 1000)
+    many = exif(*[entry(1, 3, 1, 1)] * 1000)
+    yield "png, 1300 exif blocks", png_in(10, 10, 3, 2, more=chunk(b"eXIf", many) * 1300)
+    yield "webp, 990 exif blocks", riff((b"VP8 ", encoded(photo(), "WEBP")[20:]), *[(b"EXIF", many)] * 990)
+    deflated = zeros(256).ljust(MEBIBYTE, b"\0")
+    yield "tiff, 96100 deflated tiles in one place", tiled(4960, 8, deflated, MEBIBYTE)
+    yield "tiff, 96100 tiles in one place", tiled(4960, 1, bytes(MEBIBYTE), MEBIBYTE)
+    yield "tiff, 16000 fax strips in one place", striped(4, 1, bytes(MEBIBYTE), (MEBIBYTE,) * 16_000)
+    yield "tiff, 16000 strips without a size", striped(5, 8, b"\x80" * MEBIBYTE, (0,) * 16_000)
+    yield "tiff, 16000 strips, one without a size", striped(5, 8, b"\x80" * MEBIBYTE, (0, *[1] * 15_999))
+    yield "webp, 65536 groups of codes", riff((b"VP8L", coded_in_groups(1024, 65_536)))
+    yield "webp, 16384 groups of codes", riff((b"VP8L", coded_in_groups(512, 16_384)))
+    alpha = b"\1" + coded_in_groups(1024, 65_536, has_header=False)
+    size = struct.pack("<I", 1023)[:3] * 2
+    seen = encoded(photo(1024, 1024), "WEBP")[20:]
+    yield "webp, alpha of 65536 groups", riff((b"VP8X", b"\x10\0\0\0" + size), (b"ALPH", alpha), (b"VP8 ", seen))
+
+
 def hard_work() -> Iterator[tuple[str, bytes]]:
     """Files that keep a decoder busy."""
     yield "jpeg of 5000 scans", progressive(5000, 1024)

@@ -1,5 +1,6 @@
 """Overlap and suppression against their plain definitions, box by box."""
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trivium_server.vision.boxes import Candidates, Placement, areas, overlap, suppressed
+from trivium_server.vision.boxes import MAX_SUPPRESSED, Candidates, Placement, areas, overlap, suppressed
 
 BoxTuple = tuple[float, float, float, float]
 
@@ -99,6 +100,24 @@ def test_suppression_of_many_is_its_definition(num: int) -> None:
     sides = [(float(a), float(b), float(c), float(d)) for a, b, c, d in boxes]
     rows = list(zip(sides, scores.tolist(), classes.tolist(), strict=True))
     assert kept.tolist() == plainly_suppressed(rows, 0.5, 1000)
+
+
+def test_suppression_of_very_many_takes_little_time_and_is_the_beginning_of_that_of_all() -> None:
+    num = 16 * MAX_SUPPRESSED
+    y, x = np.mgrid[:256, : num // 256].reshape(2, -1).astype(np.float32) * 4
+    boxes = np.stack([x, y, x + 64, y + 64], axis=1)
+    scores = np.random.default_rng(0).uniform(0, 1e-3, num).astype(np.float32)
+    one_class = np.zeros(num, np.intp)
+    started_s = time.process_time()
+    kept = suppressed(boxes, scores, one_class, iou_threshold=0.3, max_kept=1000)
+    assert time.process_time() - started_s < 0.5
+    assert (np.diff(scores[kept]) <= 0).all()
+    clashes = overlap(boxes[kept], boxes[kept]) > 0.3
+    assert clashes.sum() == len(kept)
+    best = np.argsort(-scores, kind="stable")[:MAX_SUPPRESSED]
+    left_out = np.setdiff1d(best, kept)
+    assert (overlap(boxes[left_out], boxes[kept]) > 0.3).any(axis=1).all()
+    assert np.isin(kept, best).all()
 
 
 def test_best_keeps_the_earlier_of_equals() -> None:

@@ -3,12 +3,14 @@
 import struct
 from itertools import product
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from tests.vision.bombs import chunk, encoded, entry, exif, photo, with_exif
+from tests.vision.bombs import chunk, coded_in_groups, encoded, entry, exif, photo, riff, with_exif
 from tests.vision.looking import LIMITS, Pixels, difference, shown
+from trivium_server.vision import webp_codes
 from trivium_server.vision.image import decode, inspect, sniff
 from trivium_server.vision.image_header import ImageFormat
 
@@ -205,3 +207,35 @@ def test_content_decides_what_a_file_is() -> None:
     assert {kind: sniff(content) for kind, content in kinds.items()} == {kind: kind for kind in ImageFormat}
     for nothing in (b"", b"RIFF\0\0\0\0WAVE", b"\xff\xd8", b"GIF88a", b"II\x2b\0", b"%PDF-1.7"):
         assert sniff(nothing) is None
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (17, 16), (257, 131), (1000, 700)])
+@pytest.mark.parametrize("options", [{"lossless": True, "method": method} for method in (0, 4, 6)] + [{"method": 4}])
+def test_what_encoders_write_as_webp_is_read(size: tuple[int, int], options: dict[str, object]) -> None:
+    picture = photo(*size)
+    clear = picture.copy()
+    clear.putalpha(picture.convert("L").point(lambda value: value // 16 * 16))
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    for image in (picture, picture.quantize(200).convert("RGB"), picture.quantize(4), clear, Pil.fromarray(noise)):
+        for quality in (0, 100):
+            content = encoded(image, "WEBP", quality=quality, exact=True, **options)
+            header = inspect(content, LIMITS)
+            # Encoders have no more than 2600 blocks, and groups of codes far fewer: most are much alike.
+            assert header.more_bytes < 9_000_000 + 16 * header.num_pixels
+            assert difference(decode(header), shown(content))["most"] <= 1
+
+
+def test_a_lossless_webp_of_opencv_is_read() -> None:
+    picture = np.asarray(photo(640, 480))
+    is_written, content = cv2.imencode(".webp", picture[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101])
+    assert is_written
+    assert (decoded(content.tobytes()) == picture).all()
+
+
+@pytest.mark.parametrize(("side", "num_groups"), [(64, 1), (64, 2), (64, 256), (63, 200), (256, 4096)])
+def test_groups_of_codes_are_counted(side: int, num_groups: int) -> None:
+    group_bytes = webp_codes.coding_bytes(coded_in_groups(side, 1)[5:], side, side)
+    more = webp_codes.coding_bytes(coded_in_groups(side, num_groups)[5:], side, side) - group_bytes
+    blocks_bytes = 8 * (-(-side // 4)) ** 2
+    assert more == (num_groups - 1) * (group_bytes - blocks_bytes)
+    assert (decoded(riff((b"VP8L", coded_in_groups(side, num_groups)))) == 0).all()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from trivium_server.vision.ctc import Reading
-from trivium_server.vision.layout import PlacedLine, ReadLine, arranged
+from trivium_server.vision.layout import PlacedLine, ReadLine, arranged, reading_order
 from trivium_server.vision.words import words_of
 
 Floats = NDArray[np.float32]
@@ -154,3 +154,16 @@ def test_thousands_of_lines_are_arranged_in_little_time() -> None:
     started_s = time.process_time()
     assert len(arranged(cells)) == len(cells)
     assert time.process_time() - started_s < 3.0
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("degrees", [0, 90, 180, -90])
+def test_order_of_lines_that_are_yet_to_be_read_is_that_of_read_ones(name: str, degrees: float) -> None:
+    lines = turned(PAGES[name][0], degrees)[::-1]
+    order = reading_order([each.quad for each in lines])
+    assert sorted(order) == list(range(len(lines)))
+    assert [lines[place].reading.text for place in order] == " ".join(PAGES[name][1]).split()
+
+
+def test_no_line_has_no_order() -> None:
+    assert reading_order([]) == []

@@ -97,6 +97,25 @@ def test_detail_of_any_size_is_looked_at(size: tuple[int, int]) -> None:
     assert all(look.num_pixels <= SETTINGS.most_pixels and min(look.size) >= 1 for look in looks)
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "height", "is_too_fine"),
+    [
+        ("fine text over all of a large page", (6000, 6000), 12, True),
+        ("text that the closest look shows", (6000, 6000), 60, False),
+        ("fine text on a page that can be seen in full", (1600, 1600), 8, False),
+    ],
+)
+def test_text_too_fine_for_any_look_is_told_of(
+    name: str, size: tuple[int, int], height: int, is_too_fine: bool
+) -> None:
+    lines = [(100, top, size[0] - 200, height) for top in range(100, size[1] - 100, height * 2)]
+    looking = TextSearch(page(*size, lines), SETTINGS)
+    while (look := looking.next_look()) is not None:
+        assert look.num_pixels <= SETTINGS.most_pixels
+        looking.found([])
+    assert looking.is_too_fine is is_too_fine, name
+
+
 def test_noise_is_no_text() -> None:
     rng = np.random.default_rng(0)
     noise = np.clip(rng.normal(200, 20, (2000, 2000, 3)), 0, 255).astype(np.uint8)

@@ -16,6 +16,8 @@ class WarningCode(StrEnum):
     UNSPECIFIED = "UNSPECIFIED"
     PARAMETER_IGNORED = "PARAMETER_IGNORED"
     INPUT_TRUNCATED = "INPUT_TRUNCATED"
+    RESULTS_LEFT_OUT = "RESULTS_LEFT_OUT"
+    DETAIL_TOO_FINE = "DETAIL_TOO_FINE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

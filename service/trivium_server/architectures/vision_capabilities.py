@@ -90,6 +90,19 @@ class FoundLine:
     words: tuple[FoundWord, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundText:
+    """What is written in an image: lines in reading order, and what was not read.
+
+    num_left_out: lines that were found but not read, as there are more than one image may have. is_too_fine: the image
+    has detail that could be text, too fine for how closely it was looked at.
+    """
+
+    lines: Sequence[FoundLine]
+    num_left_out: int = 0
+    is_too_fine: bool = False
+
+
 @dataclass(slots=True)
 class VisionMeter:
     """What a feature has used so far, filled in by the model as it goes. For the event loop alone. In seconds.
@@ -202,6 +215,6 @@ class TextReader(VisionModel, Protocol):
 
     async def read_text(
         self, image: Image, *, min_score: float, with_words: bool, deadline_s: float, meter: VisionMeter
-    ) -> Sequence[FoundLine]:
-        """Returns the lines with at least min_score, in reading order; their words where with_words."""
+    ) -> FoundText:
+        """Returns the lines with at least min_score; their words where with_words."""
         ...

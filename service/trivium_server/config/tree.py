@@ -191,7 +191,8 @@ class ImagesConfig:
     decoders: int = _setting(
         usable_cpus(),
         Int(1, 1024),
-        "Images that are decoded at the same time; by default the CPUs that this process may use.",
+        "Large images that are decoded at the same time; by default the CPUs that this process may use. One more "
+        "thread decodes small ones.",
         is_computed=True,
     )
     memory_mib: int = _setting(
@@ -201,6 +202,12 @@ class ImagesConfig:
         "have it; one that needs more than half of it to be decoded is refused.",
     )
     max_waiting: int = _setting(256, Int(0, 100_000), "Images that may wait to be decoded; more are refused at once.")
+    max_lines: int = _setting(
+        1000,
+        Int(1, 100_000),
+        "Most lines of text that are read of one image, the first in reading order. One that is longer than 32 times "
+        "its height counts as several. The default has room for a page of a newspaper.",
+    )
     runners: int = _setting(
         usable_cpus(),
         Int(1, 1024),

@@ -56,8 +56,26 @@ class _Spent:
     inference_s: float = 0.0
     # By their bytes: the models that answered.
     served: dict[bytes, common_pb2.ServedModel] = field(default_factory=dict)
-    # By their paths, in the order in which they came up.
-    warnings: dict[str, common_pb2.Warning] = field(default_factory=dict)
+    # By their paths and codes, in the order in which they came up.
+    warnings: dict[tuple[str, int], common_pb2.Warning] = field(default_factory=dict)
+
+    def warn(self, warning: common_pb2.Warning) -> None:
+        self.warnings.setdefault((warning.field_path, warning.code), warning)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A feature, and its places in the request: what is asked several times is answered once."""
+
+    feature: pb.VisionFeature
+    places: Sequence[int]
+
+
+def _asked(features: Sequence[pb.VisionFeature]) -> list[_Asked]:
+    places: dict[bytes, list[int]] = {}
+    for place, feature in enumerate(features):
+        places.setdefault(feature.SerializeToString(deterministic=True), []).append(place)
+    return [_Asked(feature=features[same[0]], places=same) for same in places.values()]
 
 
 def _enough_side(opened: Sequence[OpenFeature | TriviumError]) -> int | None:
@@ -73,7 +91,7 @@ class VisionCall:
         self.call: Call = current_call()
         self.call.usage = self._usage
         self.first_output_s: float | None = None
-        self._features = features
+        self._asked = _asked(features)
         self._path = path
         self._catalog = catalog
         self._decoder = decoder
@@ -86,7 +104,7 @@ class VisionCall:
         Raises what the decoder raises, and QueueFull, QueueTimeout and DeadlineExceeded of a feature.
         """
         with contextlib.ExitStack() as leases:
-            opened = [self._open(feature, leases) for feature in self._features]
+            opened = [self._open(asked.feature, leases) for asked in self._asked]
             names = dict.fromkeys(one.served.name for one in opened if isinstance(one, OpenFeature))
             self.call.model = ",".join(names)
             begun_s = time.monotonic()
@@ -98,10 +116,10 @@ class VisionCall:
             self._spent.num_pixels += image.width * image.height
             meters = [VisionMeter() for _ in opened]
             try:
-                results = await self._answer_all(opened, image, meters)
+                answers = await self._answer_all(opened, image, meters)
             finally:
                 self._spend(decode_s, meters)
-            self._limit(results)
+            results = self._placed(answers)
             for result in results:
                 if not result.HasField("error"):
                     self._spent.served.setdefault(result.model.SerializeToString(deterministic=True), result.model)
@@ -142,11 +160,11 @@ class VisionCall:
     async def _answer_all(
         self, opened: Sequence[OpenFeature | TriviumError], image: Image, meters: Sequence[VisionMeter]
     ) -> list[pb.VisionResult]:
+        """Returns what became of each that was asked, in their order."""
         tasks = [
-            asyncio.create_task(self._answer(index, one, image, meter))
-            for index, (one, meter) in enumerate(zip(opened, meters, strict=True))
+            asyncio.create_task(self._answer(asked, one, image, meter))
+            for asked, one, meter in zip(self._asked, opened, meters, strict=True)
         ]
-        results: list[pb.VisionResult] = []
         pending = set(tasks)
         try:
             while pending:
@@ -155,43 +173,54 @@ class VisionCall:
                     outcome = task.result()
                     if isinstance(outcome, TriviumError):
                         raise outcome
-                    results.append(outcome)
-            return sorted(results, key=lambda result: result.feature_index)
+            return [outcome for task in tasks if isinstance(outcome := task.result(), pb.VisionResult)]
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _answer(
-        self, index: int, opened: OpenFeature | TriviumError, image: Image, meter: VisionMeter
+        self, asked: _Asked, opened: OpenFeature | TriviumError, image: Image, meter: VisionMeter
     ) -> pb.VisionResult | TriviumError:
         """Returns what became of a feature, or the error that the whole image ends with."""
-        result = pb.VisionResult(feature_index=index)
+        result = pb.VisionResult()
         if isinstance(opened, TriviumError):
             return self._failed(result, opened)
         result.model.CopyFrom(opened.served)
-        for name in opened.unused:
-            path = f"{self._path}[{index}].{name}"
-            self._spent.warnings.setdefault(path, ignored(path))
         task = Task(image=image, deadline_s=self.call.deadline_s, meter=meter, pacer=self._pacer)
+        task.warnings.extend(ignored(name) for name in opened.unused)
         try:
             await opened.work(task, result)
         except _FATES as error:
             return error.with_traceback(None)
         except TriviumError as error:
             return self._failed(result, error)
+        finally:
+            for place in asked.places:
+                for warning in task.warnings:
+                    path = f"{self._path}[{place}].{warning.field_path}"
+                    placed = common_pb2.Warning(code=warning.code, message=warning.message, field_path=path)
+                    self._spent.warn(placed)
         return result
 
-    def _limit(self, results: Sequence[pb.VisionResult]) -> None:
-        """Lets those results fail that would make the response too large."""
+    def _placed(self, answers: Sequence[pb.VisionResult]) -> list[pb.VisionResult]:
+        """Returns a result for each feature of the request; those fail that would make the response too large."""
+        by_place = {place: answer for asked, answer in zip(self._asked, answers, strict=True) for place in asked.places}
+        results: list[pb.VisionResult] = []
         total = 0
-        for result in results:
-            size = result.ByteSize()
-            if total + size > MAX_RESULT_BYTES and not result.HasField("error"):
-                name = result.WhichOneof("outcome") or ""
+        for place in range(len(by_place)):
+            answer = by_place[place]
+            size = answer.ByteSize()
+            result = pb.VisionResult(feature_index=place)
+            if total + size > MAX_RESULT_BYTES and not answer.HasField("error"):
+                result.model.CopyFrom(answer.model)
+                name = answer.WhichOneof("outcome") or ""
                 self._failed(result, InputTooLarge(name, total + size, MAX_RESULT_BYTES, "bytes of results"))
-                size = result.ByteSize()
-            total += size
+            else:
+                result.MergeFrom(answer)
+            total += result.ByteSize()
+            results.append(result)
+        return results
 
     def _failed(self, result: pb.VisionResult, error: TriviumError) -> pb.VisionResult:
         result.error.CopyFrom(rpc_status(error, self.call.request_id))

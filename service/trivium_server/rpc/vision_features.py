@@ -5,7 +5,7 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from trivium.v1 import common_pb2
@@ -50,12 +50,16 @@ _SpecT = TypeVar("_SpecT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """An image to look at for one feature, until when, and what that takes."""
+    """An image to look at for one feature, until when, and what that takes.
+
+    warnings: what the work has to tell besides; their paths are those inside the feature.
+    """
 
     image: Image
     deadline_s: float
     meter: VisionMeter
     pacer: Pacer
+    warnings: list[common_pb2.Warning] = field(default_factory=list)
 
 
 Work: TypeAlias = Callable[[Task, pb.VisionResult], Awaitable[None]]
@@ -144,14 +148,15 @@ async def _detect(model: ObjectDetector, spec: DetectSpec, task: Task, result: p
 
 
 async def _read(model: TextReader, spec: ReadSpec, task: Task, result: pb.VisionResult) -> None:
-    lines = await model.read_text(
+    found = await model.read_text(
         task.image,
         min_score=spec.min_score,
         with_words=spec.with_words,
         deadline_s=task.deadline_s,
         meter=task.meter,
     )
-    result.text_recognition.CopyFrom(await vision_results.recognized_text(lines, task.pacer))
+    task.warnings.extend(vision_results.text_warnings(found))
+    result.text_recognition.CopyFrom(await vision_results.recognized_text(found.lines, task.pacer))
 
 
 async def _find_faces(model: FaceDetector, spec: FacesSpec, task: Task, result: pb.VisionResult) -> None:

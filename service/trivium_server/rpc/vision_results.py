@@ -13,6 +13,7 @@ from trivium_server.architectures.vision_capabilities import (
     FoundFace,
     FoundLine,
     FoundObject,
+    FoundText,
     FoundWord,
     Image,
     Point,
@@ -76,6 +77,21 @@ async def recognized_text(lines: Sequence[FoundLine], pacer: Pacer) -> pb.Recogn
         line.words.extend(map(_word, found.words))
         await pacer.pause()
     return message
+
+
+def text_warnings(found: FoundText) -> list[common_pb2.Warning]:
+    """Returns what a caller should know of text that was not read; the path is that inside the feature."""
+    warnings = []
+    if found.num_left_out:
+        problem = f"{found.num_left_out} lines of an image were not read, the last ones: it has more than may be read"
+        warnings.append((common_pb2.WARNING_CODE_RESULTS_LEFT_OUT, problem))
+    if found.is_too_fine:
+        problem = "small text of an image may be missing: it has finer detail than the model can look at, at its size"
+        warnings.append((common_pb2.WARNING_CODE_DETAIL_TOO_FINE, problem))
+    return [
+        common_pb2.Warning(code=code, message=f"{problem}; send it in parts", field_path="text_recognition")
+        for code, problem in warnings
+    ]
 
 
 def _whole_text(lines: Sequence[FoundLine]) -> str:

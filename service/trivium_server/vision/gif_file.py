@@ -7,7 +7,7 @@ _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _GRAPHIC_CONTROL = 0xF9
 _HAS_TABLE = 0x80
 _MAX_EXTENSIONS = 1000
-# Of up to 255 bytes: room for a file of the largest size whose blocks are full.
+# In all, of up to 255 bytes each: room for a file of the largest size whose blocks are full.
 _MAX_SUB_BLOCKS = 200_000
 
 
@@ -19,22 +19,23 @@ def read(content: bytes) -> Header:
     colors = reader.bytes(_SCREEN_END, _table_bytes(flags))
     at = _SCREEN_END + len(colors)
     control = b""
+    num_blocks = 0
     for _ in range(_MAX_EXTENSIONS):
         kind = reader.u8(at)
         if kind == _IMAGE:
-            return _header(reader, at, (width, height), colors, control)
+            return _header(reader, at, (width, height), colors, control, num_blocks)
         if kind == _TRAILER:
             raise BrokenImageError("has no image")
         if kind != _EXTENSION:
             raise BrokenImageError("has something between its blocks")
-        end = _after_sub_blocks(reader, at + 2)
+        end, num_blocks = _after_sub_blocks(reader, at + 2, num_blocks)
         if reader.u8(at + 1) == _GRAPHIC_CONTROL:
             control = content[at:end]
         at = end
     raise BrokenImageError("has too many extensions")
 
 
-def _header(reader: Reader, at: int, screen: tuple[int, int], colors: bytes, control: bytes) -> Header:
+def _header(reader: Reader, at: int, screen: tuple[int, int], colors: bytes, control: bytes, num_blocks: int) -> Header:
     left, top, width, height = (reader.u16(at + 1 + 2 * index) for index in range(4))
     check_size(width, height)
     flags = reader.u8(at + 9)
@@ -46,7 +47,7 @@ def _header(reader: Reader, at: int, screen: tuple[int, int], colors: bytes, con
     start = at + 10 + len(own_colors)
     if not 1 <= reader.u8(start) <= 8:
         raise BrokenImageError("has codes of a length that is none")
-    end = _after_sub_blocks(reader, start + 1)
+    end, _ = _after_sub_blocks(reader, start + 1, num_blocks)
     if len(control) not in {0, 8}:
         raise BrokenImageError("has a control block that is none")
     return Header(
@@ -70,10 +71,11 @@ def _table_bytes(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & _HAS_TABLE else 0
 
 
-def _after_sub_blocks(reader: Reader, at: int) -> int:
-    for _ in range(_MAX_SUB_BLOCKS):
+def _after_sub_blocks(reader: Reader, at: int, num_before: int) -> tuple[int, int]:
+    """Returns where a row of blocks ends, and how many there were in the file up to there."""
+    for number in range(num_before + 1, _MAX_SUB_BLOCKS + 1):
         length = reader.u8(at)
         at += 1 + length
         if not length:
-            return at
+            return at, number
     raise BrokenImageError("has too many blocks")

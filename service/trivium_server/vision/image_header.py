@@ -45,9 +45,9 @@ class Header:
 
     width, height: as it is stored; where it is a part of a canvas (a frame of an animation), those of the canvas.
     orientation: that of EXIF, 1 to 8; 1 is upright. has_alpha: it is decoded with its alpha. bytes_per_pixel: what a
-    decoder takes for each pixel, its result included. result_bytes: its result alone, of which there is a copy for a
-    moment. clean: makes the file to decode; of a GIF, the coded pixels. frame: left, top, width and height of what is
-    stored, in the canvas.
+    decoder takes for each pixel, its result included. more_bytes: what it takes beside. result_bytes: its result alone,
+    of which there is a copy for a moment. clean: makes the file to decode; of a GIF, the coded pixels. frame: left,
+    top, width and height of what is stored, in the canvas.
     """
 
     format: ImageFormat
@@ -57,6 +57,7 @@ class Header:
     orientation: int = 1
     has_alpha: bool = False
     bytes_per_pixel: float = 3.0
+    more_bytes: int = 0
     result_bytes: int = 3
     palette: Palette | None = None
     frame: tuple[int, int, int, int] | None = None
@@ -70,7 +71,7 @@ class Header:
         """What decoding takes at most, without the file."""
         # Each step makes its own array while the one before is there; the last two, on a canvas and upright, have 3.
         peak = max(self.bytes_per_pixel, 2 * self.result_bytes, self.result_bytes + 3, 6)
-        return int(self.num_pixels * peak * _SPARE) + _OTHER_BYTES
+        return int(self.num_pixels * peak * _SPARE) + self.more_bytes + _OTHER_BYTES
 
 
 class Reader:

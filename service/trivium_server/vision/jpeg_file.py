@@ -1,6 +1,7 @@
 """Reads the structure of a JPEG file. Source: ITU-T T.81, annex B."""
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ _FRAMES = {0xC0, 0xC1, _PROGRESSIVE}
 _UNUSUAL_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 # Without a length.
 _BARE = {0x01, *range(0xD0, 0xD8)}
+_FILL = re.compile(rb"\xff+")
 _MAX_SEGMENTS = 10_000
 # Encoders write about ten, and each may make the decoder go over the whole image again.
 _MAX_SCANS = 50
@@ -78,12 +80,10 @@ def _joined(kept: Sequence[bytes], content: bytes, at: int) -> bytes:
 
 def _marker(reader: Reader, at: int) -> tuple[int, int]:
     """Returns the marker at a place, which may have fill bytes before it, and where it ends."""
-    if reader.u8(at) != 0xFF:
-        raise BrokenImageError("has something between its segments")
-    for end in range(at + 1, at + 1 + _MAX_SEGMENTS):
-        if (marker := reader.u8(end)) != 0xFF:
-            return marker, end + 1
-    raise BrokenImageError("has too many fill bytes")
+    fill = _FILL.match(reader.content, at)
+    if fill is None:
+        raise cut_short() if at >= len(reader.content) else BrokenImageError("has something between its segments")
+    return reader.u8(fill.end()), fill.end() + 1
 
 
 def _header(segments: _Segments, *, keeps_samples: bool, clean: Callable[[], bytes]) -> Header:

@@ -77,6 +77,14 @@ def arranged(lines: Sequence[ReadLine]) -> list[PlacedLine]:
     return placed
 
 
+def reading_order(quads: Sequence[Floats]) -> list[int]:
+    """Returns the places of lines that are yet to be read, in reading order. quads: from where their text begins."""
+    unread = Reading(text="", probabilities=np.zeros(0, np.float32), centers=np.zeros(0, np.float32))
+    lines = [ReadLine(quad=quad, reading=unread) for quad in quads]
+    places = {id(line): place for place, line in enumerate(lines)}
+    return [places[id(each.line)] for column in _columns(_upright(lines)) for row in _rows(column) for each in row]
+
+
 def _upright(lines: Sequence[ReadLine]) -> list[_Place]:
     if not lines:
         return []

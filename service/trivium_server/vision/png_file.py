@@ -19,7 +19,7 @@ def read(content: bytes) -> Header:
     reader = Reader(content, is_big_endian=True)
     parts: list[tuple[int, int]] = []
     seen: set[bytes] = set()
-    orientation = 1
+    orientation = 0
     at = len(SIGNATURE)
     for _ in range(_MAX_CHUNKS):
         length, kind = reader.u32(at), reader.bytes(at + 4, 4)
@@ -30,7 +30,7 @@ def read(content: bytes) -> Header:
             raise BrokenImageError("does not begin with its header")
         if kind in _KEPT:
             parts.append((at, end))
-        if kind == b"eXIf" and length <= _MAX_EXIF_BYTES:
+        if kind == b"eXIf" and not orientation and length <= _MAX_EXIF_BYTES:
             orientation = exif.orientation(content[at + 8 : end - 4])
         seen.add(kind)
         at = end
@@ -38,7 +38,7 @@ def read(content: bytes) -> Header:
             break
     else:
         raise BrokenImageError("has too many chunks")
-    return _header(reader, seen, orientation, parts)
+    return _header(reader, seen, orientation or 1, parts)
 
 
 def _header(reader: Reader, seen: set[bytes], orientation: int, parts: list[tuple[int, int]]) -> Header:

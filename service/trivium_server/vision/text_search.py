@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from trivium_server.vision.fine_text import FAITHFUL, has_finer_text
 from trivium_server.vision.page_bands import Bands, Mask, Pixels, bands_of
 from trivium_server.vision.text_regions import line_size
 
@@ -24,8 +25,6 @@ _MAP_SIDE = 2000
 _TILE, _BLOCK = 16, 4
 # A smaller difference between neighbours, of 255, is no stroke of a letter.
 _LEAST_CONTRAST = 12
-# Above this scale a picture shows what there is.
-_FAITHFUL = 0.8
 # Pixels of what is looked at, around what is wanted.
 _MARGIN = 16.0
 _MOST_LOOKS = 3
@@ -75,15 +74,22 @@ class TextSearch:
         """pixels: the page, shape (height, width, 3)."""
         self._settings = settings
         self._height, self._width = pixels.shape[:2]
+        self._pixels = pixels
         self._detail = _DetailMap(pixels)
         self._lines: list[Floats] = []
         self._num_looks = 0
+        self._is_too_fine = False
         self._next = self._look_at(self._detail.strokes, None)
 
     @property
     def lines(self) -> list[Floats]:
         """The quads found so far, in pixels of the page."""
         return self._lines
+
+    @property
+    def is_too_fine(self) -> bool:
+        """Whether the page has detail like that of text which no look was close enough to show, once it is over."""
+        return self._is_too_fine
 
     def next_look(self) -> Look | None:
         """Returns what is to be looked at; None when the search is over."""
@@ -97,6 +103,10 @@ class TextSearch:
         seen = [look.bands.on_page(quad / np.float32(look.scale)) for quad in quads]
         self._lines = _merged(self._lines, seen)
         self._next = self._closer(look) if self._num_looks < _MOST_LOOKS else None
+        if self._next is None:
+            # So closely the search may look wherever there is something to see.
+            whole = float(np.sqrt(self._settings.most_pixels / (self._width * self._height)))
+            self._is_too_fine = has_finer_text(self._pixels, max(look.scale, whole), self._lines)
 
     def _closer(self, look: Look) -> Look | None:
         settings = self._settings
@@ -147,7 +157,7 @@ class _DetailMap:
         height, width = self._grey.shape
         tiles = max(1, width // _TILE), max(1, height // _TILE)
         ratio = scale / self._scale
-        if ratio >= _FAITHFUL:
+        if ratio >= FAITHFUL:
             return np.zeros(tiles[::-1], np.bool_)
         size = max(1, round(width * ratio)), max(1, round(height * ratio))
         coarse = cv2.resize(self._grey, size, interpolation=cv2.INTER_AREA)

@@ -161,14 +161,15 @@ def _check_parts(
     offsets, sizes = (_values(reader, entries[key], needed) for key in keys)
     if (offsets + sizes).max() > len(reader.content):
         raise cut_short()
+    # A decoder guesses the size of one that has none, and may go through a shared one again for each that shares it.
+    if sizes.min() < 1 or sizes.sum() > len(reader.content):
+        raise BrokenImageError("has strips or tiles that are empty or share their data")
     if _value(reader, entries, _Tag.COMPRESSION, 1) == _JPEG:
         _check_scans(reader.content, offsets, sizes)
     return columns * rows * pixel_bytes
 
 
 def _check_scans(content: bytes, offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
-    if sizes.sum() > len(content):
-        raise BrokenImageError("has strips or tiles that share their data")
     for offset, size in zip(offsets.tolist(), sizes.tolist(), strict=True):
         if content.count(b"\xff\xda", offset, offset + size) > _MAX_JPEG_SCANS:
             raise BrokenImageError("has too many scans")

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from trivium_server.vision import exif
+from trivium_server.vision import exif, webp_codes
 from trivium_server.vision.image_header import BrokenImageError, Header, ImageFormat, Reader, check_size, cut_short
 
 _CHUNK_HEADER = 8
@@ -12,6 +12,7 @@ _MAX_EXIF_BYTES = 1 << 16
 _ALPHA_FLAG = 0x10
 _FRAME_HEADER = 16
 _LOSSLESS_SIGNATURE = 0x2F
+_LOSSLESS_HEADER = 5
 
 # The kind of a chunk, where its data begins, and where it ends.
 _Chunk = tuple[bytes, int, int]
@@ -26,19 +27,19 @@ def read(content: bytes) -> Header:
     canvas: tuple[int, int] | None = None
     image: list[_Chunk] = []
     frame: tuple[int, int, int, int] | None = None
-    orientation = 1
+    orientation = 0
     for kind, start, stop in _chunks(reader, 12, end):
         if kind == b"VP8X" and canvas is None:
             canvas = 1 + reader.u24(start + 4), 1 + reader.u24(start + 7)
-        elif kind == b"ANMF" and not image:
+        elif kind == b"ANMF" and frame is None and not image:
             left, top = 2 * reader.u24(start), 2 * reader.u24(start + 3)
             frame = left, top, 1 + reader.u24(start + 6), 1 + reader.u24(start + 9)
             image = [chunk for chunk in _chunks(reader, start + _FRAME_HEADER, stop) if _is_image(chunk)]
         elif _is_image((kind, start, stop)) and frame is None:
             image.append((kind, start, stop))
-        elif kind == b"EXIF" and stop - start <= _MAX_EXIF_BYTES:
+        elif kind == b"EXIF" and not orientation and stop - start <= _MAX_EXIF_BYTES:
             orientation = exif.orientation(content[start:stop])
-    return _header(reader, canvas, image, frame, orientation)
+    return _header(reader, canvas, image, frame, orientation or 1)
 
 
 def _chunks(reader: Reader, at: int, end: int) -> Iterator[_Chunk]:
@@ -76,6 +77,7 @@ def _header(
     fits = left + frame_width <= whole[0] and top + frame_height <= whole[1]
     if not fits or (frame_width, frame_height) != (width, height):
         raise BrokenImageError("says that its image has one size, and has one of another")
+    coded_losslessly = [data for chunk in (*alpha, *coded) if (data := _lossless_data(reader, chunk))]
     return Header(
         format=ImageFormat.WEBP,
         width=whole[0],
@@ -83,8 +85,9 @@ def _header(
         clean=lambda: _still(reader, [*alpha, coded[0]], width, height, has_alpha=has_alpha),
         orientation=orientation,
         has_alpha=has_alpha,
-        # Lossless data is decoded to four bytes first.
-        bytes_per_pixel=8 if coded[0][0] == b"VP8L" else 4.5,
+        # Lossless data is decoded to four bytes first, and so is an alpha that is coded like it.
+        bytes_per_pixel=8 if coded[0][0] == b"VP8L" else 9.5 if coded_losslessly else 4.5,
+        more_bytes=sum(webp_codes.coding_bytes(data, width, height) for data in coded_losslessly),
         result_bytes=4 if has_alpha else 3,
         frame=None if (width, height) == whole else (left, top, width, height),
     )
@@ -100,6 +103,16 @@ def _coded_size(reader: Reader, chunk: _Chunk) -> tuple[int, int, bool]:
         raise BrokenImageError("has an image without a beginning")
     bits = reader.u32(start + 1)
     return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), bool(bits >> 28 & 1)
+
+
+def _lossless_data(reader: Reader, chunk: _Chunk) -> bytes:
+    """Returns what is coded as lossless images are, from behind the size on; nothing where nothing is."""
+    kind, start, stop = chunk
+    if kind == b"VP8L":
+        return reader.content[start + _LOSSLESS_HEADER : stop]
+    if kind == b"ALPH" and stop > start and reader.u8(start) & 3 == 1:
+        return reader.content[start + 1 : stop]
+    return b""
 
 
 def _still(reader: Reader, image: list[_Chunk], width: int, height: int, *, has_alpha: bool) -> bytes:

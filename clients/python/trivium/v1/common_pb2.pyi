@@ -35,6 +35,12 @@ class _WarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarningCo
     """
     WARNING_CODE_PARAMETER_IGNORED: _WarningCode.ValueType  # 2
     """The model does not honour a parameter of the request, which was ignored."""
+    WARNING_CODE_RESULTS_LEFT_OUT: _WarningCode.ValueType  # 3
+    """There is more in an input than the server finds out about a single one, and some of it was left out; the message
+    says how much. What was answered is right.
+    """
+    WARNING_CODE_DETAIL_TOO_FINE: _WarningCode.ValueType  # 4
+    """An input has finer detail than the model looked at, so that what is small may be missing from the results."""
 
 class WarningCode(_WarningCode, metaclass=_WarningCodeEnumTypeWrapper):
     """The kinds of Warning."""
@@ -47,6 +53,12 @@ the items concerned say so too.
 """
 WARNING_CODE_PARAMETER_IGNORED: WarningCode.ValueType  # 2
 """The model does not honour a parameter of the request, which was ignored."""
+WARNING_CODE_RESULTS_LEFT_OUT: WarningCode.ValueType  # 3
+"""There is more in an input than the server finds out about a single one, and some of it was left out; the message
+says how much. What was answered is right.
+"""
+WARNING_CODE_DETAIL_TOO_FINE: WarningCode.ValueType  # 4
+"""An input has finer detail than the model looked at, so that what is small may be missing from the results."""
 Global___WarningCode: _TypeAlias = WarningCode  # noqa: Y015
 
 class _TruncationPolicy:

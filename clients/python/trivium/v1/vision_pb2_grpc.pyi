@@ -43,6 +43,13 @@ class VisionServiceStub:
     images as may wait do wait, and DEADLINE_EXCEEDED when the deadline passes; see ErrorReason for the details that each
     carries. A call without a deadline gets the server's default one. Cancelling a call, or its deadline, drops what waits
     of it; a model run that has begun is finished.
+
+    INPUT_TOO_LARGE is told of an image that the server has received. It does not receive a message of more bytes than
+    ModelLimits.max_request_bytes: gRPC then ends the call with RESOURCE_EXHAUSTED and no details. With default settings
+    a file that is too large always ends so, as the largest message is no larger than the largest file.
+
+    Of a crowded image only so many lines of text are read, and on a large one very small text may not be seen; then
+    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE.
     """
 
     @_typing.overload
@@ -68,7 +75,8 @@ class VisionServiceStub:
     `frame` for each frame that was not dropped, in their order; then one `completed`, after which the stream ends with
     OK. A stream that ends without `completed` is truncated, and its status says why. A first message that is no
     `setup`, or a second one that is, ends the stream with INVALID_ARGUMENT and STREAM_PROTOCOL_VIOLATION. A frame that
-    cannot be read, or that meets a full queue, fails alone.
+    cannot be read, or that meets a full queue, fails alone; but a message of more than ModelLimits.max_request_bytes
+    ends the stream with RESOURCE_EXHAUSTED.
 
     Send and receive at the same time. With FRAME_POLICY_EVERY_FRAME the server reads a frame only when few are under
     way and their results were taken: a caller that sends faster is held back by flow control. With
@@ -104,6 +112,13 @@ class VisionServiceAsyncStub(VisionServiceStub):
     images as may wait do wait, and DEADLINE_EXCEEDED when the deadline passes; see ErrorReason for the details that each
     carries. A call without a deadline gets the server's default one. Cancelling a call, or its deadline, drops what waits
     of it; a model run that has begun is finished.
+
+    INPUT_TOO_LARGE is told of an image that the server has received. It does not receive a message of more bytes than
+    ModelLimits.max_request_bytes: gRPC then ends the call with RESOURCE_EXHAUSTED and no details. With default settings
+    a file that is too large always ends so, as the largest message is no larger than the largest file.
+
+    Of a crowded image only so many lines of text are read, and on a large one very small text may not be seen; then
+    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -126,7 +141,8 @@ class VisionServiceAsyncStub(VisionServiceStub):
     `frame` for each frame that was not dropped, in their order; then one `completed`, after which the stream ends with
     OK. A stream that ends without `completed` is truncated, and its status says why. A first message that is no
     `setup`, or a second one that is, ends the stream with INVALID_ARGUMENT and STREAM_PROTOCOL_VIOLATION. A frame that
-    cannot be read, or that meets a full queue, fails alone.
+    cannot be read, or that meets a full queue, fails alone; but a message of more than ModelLimits.max_request_bytes
+    ends the stream with RESOURCE_EXHAUSTED.
 
     Send and receive at the same time. With FRAME_POLICY_EVERY_FRAME the server reads a frame only when few are under
     way and their results were taken: a caller that sends faster is held back by flow control. With
@@ -161,6 +177,13 @@ class VisionServiceServicer(metaclass=_abc_1.ABCMeta):
     images as may wait do wait, and DEADLINE_EXCEEDED when the deadline passes; see ErrorReason for the details that each
     carries. A call without a deadline gets the server's default one. Cancelling a call, or its deadline, drops what waits
     of it; a model run that has begun is finished.
+
+    INPUT_TOO_LARGE is told of an image that the server has received. It does not receive a message of more bytes than
+    ModelLimits.max_request_bytes: gRPC then ends the call with RESOURCE_EXHAUSTED and no details. With default settings
+    a file that is too large always ends so, as the largest message is no larger than the largest file.
+
+    Of a crowded image only so many lines of text are read, and on a large one very small text may not be seen; then
+    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE.
     """
 
     @_abc_1.abstractmethod
@@ -193,7 +216,8 @@ class VisionServiceServicer(metaclass=_abc_1.ABCMeta):
         `frame` for each frame that was not dropped, in their order; then one `completed`, after which the stream ends with
         OK. A stream that ends without `completed` is truncated, and its status says why. A first message that is no
         `setup`, or a second one that is, ends the stream with INVALID_ARGUMENT and STREAM_PROTOCOL_VIOLATION. A frame that
-        cannot be read, or that meets a full queue, fails alone.
+        cannot be read, or that meets a full queue, fails alone; but a message of more than ModelLimits.max_request_bytes
+        ends the stream with RESOURCE_EXHAUSTED.
 
         Send and receive at the same time. With FRAME_POLICY_EVERY_FRAME the server reads a frame only when few are under
         way and their results were taken: a caller that sends faster is held back by flow control. With

@@ -6,8 +6,10 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
-from trivium_server.architectures.image.memory_budget import GaveUpError, MemoryBudget
+from trivium_server.architectures.image.memory_budget import MemoryBudget
+from trivium_server.architectures.image.turns import Turn, Turns
 from trivium_server.architectures.vision_capabilities import Image
 from trivium_server.config import ImagesConfig
 from trivium_server.errors import (
@@ -16,10 +18,11 @@ from trivium_server.errors import (
     InputTooLarge,
     QueueFull,
     QueueTimeout,
+    TriviumError,
     UndecodableMedia,
 )
-from trivium_server.vision.image import ImageLimits, OversizedImageError, decode, inspect
-from trivium_server.vision.image_header import BrokenImageError, ImageFormat
+from trivium_server.vision.image import ImageLimits, OversizedImageError, Pixels, decode, inspect
+from trivium_server.vision.image_header import BrokenImageError, Header, ImageFormat
 
 # The path of the field that files come in, in requests and in frames.
 _FIELD = "image"
@@ -31,7 +34,7 @@ class ImageDecoder:
     """Turns files into images. For the event loop; close it when done.
 
     Memory is bounded: by config.memory_mib for what is decoded at the moment and for images that were decoded and are
-    still in use, and by the number and the size of the files that wait.
+    still in use, and by the number and the size of the files that wait. Small images do not wait for large ones.
     """
 
     def __init__(self, config: ImagesConfig) -> None:
@@ -46,8 +49,10 @@ class ImageDecoder:
         )
         self._num_threads = config.decoders
         self._max_waiting = config.max_waiting
-        self._executor = ThreadPoolExecutor(config.decoders, thread_name_prefix="decode")
-        self._memory = MemoryBudget(num_bytes)
+        # Apart, so that what is only looked at waits for nothing that is decoded; and one for small images.
+        self._inspectors = ThreadPoolExecutor(config.decoders, thread_name_prefix="inspect")
+        self._decoders = ThreadPoolExecutor(config.decoders + 1, thread_name_prefix="decode")
+        self._turns = Turns(config.decoders, num_bytes)
         self._jobs: set[_Job] = set()
         self._ended = asyncio.Event()
         self._is_closed = False
@@ -61,7 +66,7 @@ class ImageDecoder:
     @property
     def free_bytes(self) -> int:
         """What is left of the memory for images. For tests and telemetry."""
-        return self._memory.free_bytes
+        return self._turns.memory.free_bytes
 
     async def decode(self, content: bytes, *, deadline_s: float, enough_side: int | None = None) -> Image:
         """Decodes the image of a file. deadline_s is absolute, on the clock of time.monotonic().
@@ -79,31 +84,38 @@ class ImageDecoder:
         opened_s = time.monotonic()
         if deadline_s <= opened_s:
             raise QueueTimeout
-        job = _Job(content, self._limits, self._memory, enough_side)
+        job = _Job(timeout=asyncio.timeout(deadline_s - opened_s))
         self._jobs.add(job)
-        future = self._executor.submit(job.run)
-        loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda _: _call_soon(loop, lambda: self._on_end(job)))
-        job.result = asyncio.wrap_future(future)
+        refusal: TriviumError | None = None
         try:
-            async with asyncio.timeout(deadline_s - opened_s):
-                image = await job.result
+            async with job.timeout:
+                loop = asyncio.get_running_loop()
+                header = await loop.run_in_executor(self._inspectors, inspect, content, self._limits)
+                turn = await self._turns.take(header.decoding_bytes)
+                pixels = await self._decode(job, turn, header, enough_side)
         except TimeoutError:
-            raise (DeadlineExceeded(round(deadline_s - opened_s, 3)) if job.has_begun else QueueTimeout()) from None
-        except asyncio.CancelledError:
             if job.is_aborted:
-                raise CallAborted("", server_stops=True) from None
-            raise
+                refusal = CallAborted("", server_stops=True)
+            else:
+                refusal = DeadlineExceeded(round(deadline_s - opened_s, 3)) if job.is_decoding else QueueTimeout()
         except BrokenImageError as error:
-            raise UndecodableMedia(_FIELD, str(error)) from error
+            refusal = UndecodableMedia(_FIELD, str(error))
         except OversizedImageError as error:
-            raise InputTooLarge(_FIELD, error.actual, error.limit, error.unit) from error
+            refusal = InputTooLarge(_FIELD, error.actual, error.limit, error.unit)
         finally:
-            job.leave()
-            # It has the image, and through its callback the job: a cycle, which would keep the image in memory.
-            job.result = None
-        self._usual_s += 0.2 * (job.took_s - self._usual_s)
-        return image
+            if not job.is_decoding:
+                self._on_end(job)
+        # Not where the other was caught: through it, whoever keeps the refusal would keep the file.
+        if refusal is not None:
+            raise refusal
+        is_turned = header.orientation >= 5
+        return Image(
+            pixels=pixels,
+            width=header.height if is_turned else header.width,
+            height=header.width if is_turned else header.height,
+            orientation_applied=header.orientation > 1,
+            mime_type=header.format.value,
+        )
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Takes no more images, ends those that wait or run after at most grace_s seconds with CallAborted."""
@@ -115,7 +127,24 @@ class ImageDecoder:
                     await self._ended.wait()
         for job in list(self._jobs):
             job.abort()
-        self._executor.shutdown(wait=False)
+        self._inspectors.shutdown(wait=False)
+        self._decoders.shutdown(wait=False)
+
+    async def _decode(self, job: "_Job", turn: Turn, header: Header, enough_side: int | None) -> Pixels:
+        """Decodes in a thread, which has its turn until it is done, whoever waits for it."""
+        job.is_decoding = True
+        loop = asyncio.get_running_loop()
+        future = self._decoders.submit(_decode, header, enough_side, turn, self._turns.memory)
+
+        def on_end() -> None:
+            self._turns.end(turn)
+            self._on_end(job)
+
+        future.add_done_callback(lambda _: _call_soon(loop, on_end))
+        # Shielded: one that is cancelled before its thread began would never give its memory back.
+        pixels, took_s = await asyncio.shield(asyncio.wrap_future(future))
+        self._usual_s += 0.2 * (took_s - self._usual_s)
+        return pixels
 
     def _on_end(self, job: "_Job") -> None:
         self._jobs.discard(job)
@@ -125,60 +154,35 @@ class ImageDecoder:
         return round(min(max(self._usual_s * len(self._jobs) / self._num_threads, 0.1), 10.0), 1)
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Job:
+    """An image on its way."""
+
+    timeout: asyncio.Timeout
+    is_decoding: bool = False
+    is_aborted: bool = False
+
+    def abort(self) -> None:
+        """Ends the call, if it waits still."""
+        self.is_aborted = True
+        if self.timeout.when() is not None and not self.timeout.expired():
+            self.timeout.reschedule(0)
+
+
+def _decode(header: Header, enough_side: int | None, turn: Turn, memory: MemoryBudget) -> tuple[Pixels, float]:
+    """Decodes in this thread. Memory that was taken is given back: that of the pixels with them."""
+    kept = 0
+    try:
+        started_s = time.monotonic()
+        pixels = decode(header, enough_side)
+        took_s = time.monotonic() - started_s
+        kept = min(pixels.nbytes, turn.num_bytes)
+        weakref.finalize(pixels, memory.give, kept, was_small=turn.is_small).atexit = False
+        return pixels, took_s
+    finally:
+        memory.give(turn.num_bytes - kept, was_small=turn.is_small)
+
+
 def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(function)
-
-
-class _Job:
-    """An image on its way. `run` is for a thread, all else for the event loop."""
-
-    def __init__(self, content: bytes, limits: ImageLimits, memory: MemoryBudget, enough_side: int | None) -> None:
-        self._content = content
-        self._limits = limits
-        self._memory = memory
-        self._enough_side = enough_side
-        self._has_left = False
-        self.result: asyncio.Future[Image] | None = None
-        self.has_begun = False
-        self.is_aborted = False
-        self.took_s = 0.0
-
-    def run(self) -> Image:
-        """Raises BrokenImageError, OversizedImageError, and GaveUpError when nobody waits for the image any more."""
-        content, self._content = self._content, b""
-        if self._has_left:
-            raise GaveUpError
-        self.has_begun = True
-        header = inspect(content, self._limits)
-        self._memory.take(header.decoding_bytes, has_left=lambda: self._has_left)
-        kept = 0
-        try:
-            started_s = time.monotonic()
-            pixels = decode(header, self._enough_side)
-            self.took_s = time.monotonic() - started_s
-            kept = min(pixels.nbytes, header.decoding_bytes)
-            weakref.finalize(pixels, self._memory.give, kept).atexit = False
-        finally:
-            self._memory.give(header.decoding_bytes - kept)
-        is_turned = header.orientation >= 5
-        return Image(
-            pixels=pixels,
-            width=header.height if is_turned else header.width,
-            height=header.width if is_turned else header.height,
-            orientation_applied=header.orientation > 1,
-            mime_type=header.format.value,
-        )
-
-    def leave(self) -> None:
-        """Drops the image: its file too, where it has not begun."""
-        self._has_left = True
-        self._content = b""
-        if self.result is not None and not self.result.done():
-            self.result.cancel()
-            self._memory.wake()
-
-    def abort(self) -> None:
-        """Ends the call, which waits for the image, with CallAborted."""
-        self.is_aborted = True
-        self.leave()

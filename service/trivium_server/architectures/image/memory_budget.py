@@ -1,63 +1,57 @@
-"""Memory that several threads share by saying beforehand how much they need."""
+"""Memory that images share by saying beforehand how much they need."""
 
-import threading
 from collections import deque
 from collections.abc import Callable
 
-
-class GaveUpError(Exception):
-    """Who waited wants it no more."""
+_SMALL_PART = 32
+_SHARE_PART = 16
 
 
 class MemoryBudget:
-    """Bytes to take and to give back. For any thread. Who asks first gets first, so that large wishes are met too."""
+    """Bytes to take, on one thread, and to give back, on any.
 
-    def __init__(self, num_bytes: int) -> None:
+    A share of them is for small wishes alone, so that large ones, whose memory is held for long, leave room for them.
+    """
+
+    def __init__(self, num_bytes: int, on_given: Callable[[], None]) -> None:
+        """on_given: called on whatever thread gave, maybe in the midst of what it does."""
+        self._on_given = on_given
+        self._small_bytes = num_bytes // _SMALL_PART
+        self._share = num_bytes // _SHARE_PART
         self._free = num_bytes
-        # What was given back since anybody looked. A finalizer gives too, in the midst of whatever a thread does, so
-        # giving only appends, and the lock may be taken twice.
-        self._given: deque[int] = deque()
-        self._changed = threading.Condition(threading.RLock())
-        self._line: deque[object] = deque()
+        self._small_taken = 0
+        # What was given back since anybody looked, and whether it was for a small wish. A finalizer gives too.
+        self._given: deque[tuple[int, bool]] = deque()
 
     @property
     def free_bytes(self) -> int:
         """What nobody has taken."""
-        with self._changed:
-            self._collect()
-            return self._free
+        self._collect()
+        return self._free
 
-    def take(self, num_bytes: int, *, has_left: Callable[[], bool]) -> None:
-        """Waits until there is as much, which may be no more than there is in all. Pair it with give.
+    def is_small(self, num_bytes: int) -> bool:
+        return num_bytes <= self._small_bytes
 
-        Raises GaveUpError when has_left turns true, which is asked whenever wake was called.
-        """
-        ticket = object()
-        with self._changed:
-            self._line.append(ticket)
-            try:
-                while True:
-                    if has_left():
-                        raise GaveUpError
-                    self._collect()
-                    if self._line[0] is ticket and self._free >= num_bytes:
-                        self._free -= num_bytes
-                        return
-                    self._changed.wait()
-            finally:
-                self._line.remove(ticket)
-                self._changed.notify_all()
+    def has(self, num_bytes: int, *, within_share: bool = False) -> bool:
+        """Says whether a wish can be met now. within_share: from the share of the small ones alone, if it is one."""
+        self._collect()
+        share_left = self._share - self._small_taken
+        if self.is_small(num_bytes):
+            return num_bytes <= min(self._free, share_left if within_share else self._free)
+        return num_bytes <= self._free - max(share_left, 0)
 
-    def give(self, num_bytes: int) -> None:
-        """Gives back some of what was taken."""
-        self._given.append(num_bytes)
-        self.wake()
+    def take(self, num_bytes: int) -> None:
+        """Takes what there is by `has`. Pair it with give."""
+        self._free -= num_bytes
+        self._small_taken += num_bytes if self.is_small(num_bytes) else 0
 
-    def wake(self) -> None:
-        """Lets those who wait ask again."""
-        with self._changed:
-            self._changed.notify_all()
+    def give(self, num_bytes: int, *, was_small: bool) -> None:
+        """Gives back all or some of what was taken for a wish, which was small or was not."""
+        self._given.append((num_bytes, was_small))
+        self._on_given()
 
     def _collect(self) -> None:
         while self._given:
-            self._free += self._given.popleft()
+            num_bytes, was_small = self._given.popleft()
+            self._free += num_bytes
+            self._small_taken -= num_bytes if was_small else 0

@@ -1,10 +1,11 @@
 """Models that read what is written in an image: PP-OCR."""
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,18 @@ from trivium_server.architectures.image.graph import open_graph
 from trivium_server.architectures.image.runner import ImageCall, ImageRunner, ImageWork
 from trivium_server.architectures.image.text_folder import TextFolder, read_text_folder
 from trivium_server.architectures.image.text_graphs import LineDetector, LineOrientation, LineRecognizer
-from trivium_server.architectures.vision_capabilities import FoundLine, FoundWord, Image, Point, Quad, VisionMeter
+from trivium_server.architectures.vision_capabilities import (
+    FoundLine,
+    FoundText,
+    FoundWord,
+    Image,
+    Point,
+    Quad,
+    VisionMeter,
+)
 from trivium_server.config import Config, ImagesConfig
 from trivium_server.runtime.batcher import BatcherStats
-from trivium_server.vision.layout import PlacedLine, ReadLine, arranged
+from trivium_server.vision.layout import PlacedLine, ReadLine, arranged, reading_order
 from trivium_server.vision.text_regions import line_size, turned, turned_round, upward
 from trivium_server.vision.text_search import TextSearch
 from trivium_server.vision.words import words_of
@@ -29,6 +38,8 @@ Pixels = NDArray[np.uint8]
 _READING = 6
 # A page with some lines; calls that ask for no more at a time go ahead of dense pages.
 _USUAL_COST = 2000
+# A line that is longer, for its height, counts as several: some 60 characters.
+_COUNTED_RATIO = 32
 # Lines that say which way up a page is, and how sure they are when they agree.
 _NUM_ASKED = 12
 _SURE = 0.15
@@ -43,6 +54,33 @@ class _Way:
     quad: Floats
     is_doubtful: bool = False
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Lines that run along one axis, and how likely the longest of them are upside down."""
+
+    quads: Sequence[Floats]
+    share_down: float
+
+    @property
+    def is_down(self) -> bool:
+        return self.share_down > 1 / 2
+
+    @property
+    def is_doubted(self) -> bool:
+        return min(self.share_down, 1 - self.share_down) > _SURE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Oriented:
+    """A line of a group: its quad as it was found, and from where its text begins if it is as its group is."""
+
+    group: _Group
+    as_found: Floats
+    quad: Floats
+
+
+_T = TypeVar("_T")
 
 # A line's quad, and what the recognizer is to see of it.
 _Seen: TypeAlias = tuple[Floats, list[Floats]]
@@ -73,6 +111,7 @@ class PageReader:
         self._detector = detector
         self._orientation = orientation
         self._recognizer = recognizer
+        self._max_lines = config.max_lines
         self._runner = ImageRunner(
             model=name, usual_cost=_USUAL_COST, num_runners=config.runners, max_callers=config.max_callers
         )
@@ -91,25 +130,20 @@ class PageReader:
 
     async def read_text(
         self, image: Image, *, min_score: float, with_words: bool, deadline_s: float, meter: VisionMeter
-    ) -> Sequence[FoundLine]:
+    ) -> FoundText:
         pixels = image.pixels
         with self._runner.call(deadline_s, meter) as call:
-            ways = await self._right_way_up(call, pixels, await self._find(call, pixels))
+            search = await self._find(call, pixels)
+            ways = await self._right_way_up(call, pixels, search.lines)
             read = await call.all(self._works_of_reading(pixels, ways))
             lines = [line for line in read if line.reading.text and line.reading.score >= min_score]
-            if not lines:
-                return []
-            # A dense page takes tens of milliseconds: it is no work for the event loop.
-            return await call.run(
-                ImageWork(
-                    prepare=lambda: arranged(lines),
-                    infer=lambda placed: _found(placed, pixels, with_words=with_words),
-                    cost=1,
-                )
-            )
+            found: Sequence[FoundLine] = []
+            if lines:
+                found = await call.run(_work(lambda: _found(arranged(lines), pixels, with_words=with_words)))
+            return FoundText(lines=found, num_left_out=len(search.lines) - len(ways), is_too_fine=search.is_too_fine)
 
-    async def _find(self, call: ImageCall, pixels: Pixels) -> list[Floats]:
-        """Returns the quads of all lines, as if they were upright."""
+    async def _find(self, call: ImageCall, pixels: Pixels) -> TextSearch:
+        """Returns a search that is over: it has the quads of all lines, as if they were upright."""
         searches: list[TextSearch] = []
         settings = self._folder.search
 
@@ -129,50 +163,54 @@ class PageReader:
         while await call.run(ImageWork(prepare=prepare, infer=infer, cost=cost)):
             look = searches[0].next_look()
             cost = cost_of(look.num_pixels) if look is not None else 1
-        return searches[0].lines
+        return searches[0]
 
     async def _right_way_up(self, call: ImageCall, pixels: Pixels, quads: Sequence[Floats]) -> list[_Way]:
-        are_turned = turned(quads)
-        ways = [_Way(upward(quad) if is_turned else quad) for quad, is_turned in zip(quads, are_turned, strict=True)]
-        if self._orientation is None:
-            return ways
-        for group in (True, False):
-            places = [place for place, is_turned in enumerate(are_turned) if is_turned is group]
-            if places:
-                found = await self._ways_up(call, pixels, [ways[place].quad for place in places])
-                for place, way in zip(places, found, strict=True):
-                    ways[place] = way
-        return ways
+        """Returns from where each line is read; the first ones in reading order where they are too many.
 
-    async def _ways_up(self, call: ImageCall, pixels: Pixels, quads: Sequence[Floats]) -> list[_Way]:
-        """Says which way up lines are that run along one axis: as the longest of them are.
-
-        Where these do not agree, a line that seems to be otherwise is doubtful.
+        Lines that run along one axis are taken to be as the longest of them are. Where these do not agree, a line that
+        seems to be otherwise is doubtful.
         """
-        longest = sorted(quads, key=lambda quad: -line_size(quad)[0])[:_NUM_ASKED]
-        chances = await self._chances_upside_down(call, pixels, longest)
-        share = float(np.average(chances, weights=[max(1.0, line_size(quad)[0]) for quad in longest]))
-        is_down = share > 1 / 2
-        doubtful = [False] * len(quads)
-        if min(share, 1 - share) > _SURE:
-            all_chances = await self._chances_upside_down(call, pixels, quads)
-            doubtful = [(chance >= self._folder.turn_threshold) is not is_down for chance in all_chances]
-        return [
-            _Way(turned_round(quad) if is_down else quad, is_doubtful)
-            for quad, is_doubtful in zip(quads, doubtful, strict=True)
+        if not quads:
+            return []
+        groups = [
+            _Group(quads=group, share_down=await self._share_upside_down(call, pixels, group))
+            for group in await call.run(_work(lambda: _by_axis(quads)))
         ]
+        lines = await call.run(_work(lambda: _first(groups, self._max_lines)))
+        doubted = [line for line in lines if line.group.is_doubted]
+        chances = await self._chances_upside_down(call, pixels, [line.as_found for line in doubted])
+        otherwise = {
+            id(line)
+            for line, chance in zip(doubted, chances, strict=True)
+            if (chance >= self._folder.turn_threshold) is not line.group.is_down
+        }
+        return [_Way(line.quad, id(line) in otherwise) for line in lines]
+
+    async def _share_upside_down(self, call: ImageCall, pixels: Pixels, quads: Sequence[Floats]) -> float:
+        """Says how likely lines that run along one axis are upside down, by the longest, which come first."""
+        if self._orientation is None:
+            return 0.0
+        longest = quads[:_NUM_ASKED]
+        chances = await self._chances_upside_down(call, pixels, longest)
+        return float(np.average(chances, weights=[max(1.0, line_size(quad)[0]) for quad in longest]))
 
     async def _chances_upside_down(self, call: ImageCall, pixels: Pixels, quads: Sequence[Floats]) -> list[float]:
-        assert self._orientation is not None
         orientation = self._orientation
+        if orientation is None:
+            return []
         width, height = self._folder.orientation_size
-        return await call.run(
+        # In short runs, so that little is done for a call that has ended.
+        parts = [quads[start : start + _NUM_ASKED] for start in range(0, len(quads), _NUM_ASKED)]
+        works = [
             ImageWork(
-                prepare=lambda: orientation.prepare(pixels, quads),
+                prepare=functools.partial(orientation.prepare, pixels, part),
                 infer=orientation.infer,
-                cost=cost_of(width * height * len(quads)),
+                cost=cost_of(width * height * len(part)),
             )
-        )
+            for part in parts
+        ]
+        return [chance for chances in await call.all(works) for chance in chances] if works else []
 
     def _works_of_reading(self, pixels: Pixels, ways: Sequence[_Way]) -> Iterator[ImageWork[list[_Seen], ReadLine]]:
         for way in ways:
@@ -215,6 +253,43 @@ def load(folder: Path, config: Config, progress: Callable[[float], None]) -> Pag
     )
     progress(1.0)
     return model
+
+
+def _work(do: Callable[[], _T]) -> ImageWork[None, _T]:
+    """Returns work of numbers alone: on a page of many lines it takes longer than the event loop may be held."""
+    return ImageWork(prepare=lambda: None, infer=lambda _: do(), cost=1)
+
+
+def _by_axis(quads: Sequence[Floats]) -> list[list[Floats]]:
+    """Returns the lines that run upwards or downwards, as if upwards, and those that run along; the longest first.
+
+    None of the two is empty.
+    """
+    groups: dict[bool, list[Floats]] = {True: [], False: []}
+    for quad, is_turned in zip(quads, turned(quads), strict=True):
+        groups[is_turned].append(upward(quad) if is_turned else quad)
+    return [sorted(group, key=lambda quad: -line_size(quad)[0]) for group in groups.values() if group]
+
+
+def _first(groups: Sequence[_Group], most: int) -> list[_Oriented]:
+    """Returns the lines of all groups; where they count as more than so many, the first ones in reading order."""
+    lines = [
+        _Oriented(group=group, as_found=quad, quad=turned_round(quad) if group.is_down else quad)
+        for group in groups
+        for quad in group.quads
+    ]
+    counts = [_count(line.quad) for line in lines]
+    if sum(counts) <= most:
+        return lines
+    order = reading_order([line.quad for line in lines])
+    so_far = np.cumsum([counts[place] for place in order])
+    return [lines[place] for place in order[: max(1, int(np.searchsorted(so_far, most, side="right")))]]
+
+
+def _count(quad: Floats) -> int:
+    """Returns as how many lines one counts: reading takes time by its length in heights."""
+    width, height = line_size(quad)
+    return max(1, math.ceil(width / max(1.0, height) / _COUNTED_RATIO))
 
 
 def _found(placed: Sequence[PlacedLine], pixels: Pixels, *, with_words: bool) -> list[FoundLine]:
