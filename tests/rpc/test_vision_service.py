@@ -336,7 +336,8 @@ class TestWholeCall:
         try:
             request = request_of(png(1), colours(), ALL[1])
             failure = refused(lambda: stub.AnalyzeImage(request, timeout=0.5))
-            assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+            # The reason is missing when the caller's own clock is the first to end the call.
+            assert failure.code == grpc.StatusCode.DEADLINE_EXCEEDED
             assert wait_until(lambda: toys.models["toy-colours"].num_under_way == 0)
             assert wait_until(lambda: toys.admission.in_flight == 0)
         finally:

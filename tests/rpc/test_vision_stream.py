@@ -284,7 +284,7 @@ class TestEnds:
         toys.set_gate(MODEL, is_open=False)
         try:
             sent = [setup(colours(), latest_only=latest_only), frame(1, png()), frame(2, png())]
-            failure = refused(lambda: list(stub.StreamAnalyzeImage(iter(sent), timeout=0.5)))
+            failure = refused(lambda: list(stub.StreamAnalyzeImage(iter(sent), timeout=3.0)))
             assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
             used = common_pb2.Usage.FromString(failure.trailing["trivium-usage-bin"])
             assert 1 <= used.images.image_count <= 2
