@@ -31,7 +31,7 @@ from trivium_server.architectures.image.text_reader import PageReader
 from trivium_server.architectures.vision_capabilities import Image, VisionMeter
 from trivium_server.config import Config
 from trivium_server.text.pooling import shaped
-from trivium_server.vision.image import ImageLimits, decode, inspect
+from trivium_server.vision.image import ImageLimits, decode, divisor_for, inspect
 
 _LIMITS = ImageLimits(max_bytes=1 << 28, max_pixels=1 << 26, max_side=1 << 16, max_decoding_bytes=1 << 30)
 _NEVER_S = float("inf")
@@ -165,7 +165,7 @@ def _image(content: bytes, enough_side: int | None) -> Image:
     is_turned = header.orientation >= 5
     width, height = (header.height, header.width) if is_turned else (header.width, header.height)
     return Image(
-        pixels=decode(header, enough_side),
+        pixels=decode(header, divisor_for(header, enough_side)),
         width=width,
         height=height,
         orientation_applied=header.orientation > 1,

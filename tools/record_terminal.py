@@ -38,7 +38,10 @@ def as_text(screen: pyte.Screen) -> Text:
     last = max((row for row, line in enumerate(screen.display) if line.strip()), default=0)
     text = Text()
     for row in range(last + 1):
-        cells = [screen.buffer[row][column] for column in range(len(screen.display[row].rstrip()))]
+        # A wide character has two cells, the second of them empty; `display` has one place for it.
+        cells = [screen.buffer[row][column] for column in range(screen.columns)]
+        while cells and not cells[-1].data.strip():
+            cells.pop()
         for style, run in itertools.groupby(cells, _style):
             text.append("".join(cell.data for cell in run), style)
         text.append("\n")

@@ -32,7 +32,15 @@ def image_file(width: int = 64, height: int = 48, kind: str = "PNG", **options: 
     return file.getvalue()
 
 
-# Takes some tenths of a second.
+def slowest_file() -> bytes:
+    """What takes some tenths of a second."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Pil.fromarray(noise).resize((5900, 5900), Pil.Resampling.BICUBIC).save(file, "JPEG")
+    return file.getvalue()
+
+
+# Takes some hundredths of a second.
 SLOW = image_file(2400, 1600, "PNG", compress_level=1)
 
 
@@ -116,7 +124,7 @@ async def test_a_deadline_that_passes_ends_the_call() -> None:
     async with decoding(decoders=1) as decoder:
         with pytest.raises(QueueTimeout):
             await decoder.decode(SLOW, deadline_s=time.monotonic() - 1)
-        running = asyncio.create_task(decoder.decode(SLOW, deadline_s=soon(0.03)))
+        running = asyncio.create_task(decoder.decode(slowest_file(), deadline_s=soon(0.15)))
         await asyncio.sleep(0)
         with pytest.raises(QueueTimeout):
             await decoder.decode(SLOW, deadline_s=soon(0.01))
@@ -140,6 +148,7 @@ async def test_cancelling_drops_what_waits() -> None:
         await running
 
 
+@pytest.mark.alone
 async def test_the_event_loop_goes_on() -> None:
     # Small steps of the loop while large images are decoded: none waits for a decoder to give the interpreter back.
     files = [image_file(2400, 1600, kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF")]
@@ -187,7 +196,7 @@ async def test_images_wait_for_memory_that_others_have() -> None:
 async def test_closing_ends_those_who_wait() -> None:
     decoder = ImageDecoder(ImagesConfig(decoders=1))
     calls = [asyncio.create_task(decoder.decode(SLOW, deadline_s=soon())) for _ in range(3)]
-    await asyncio.sleep(0.01)
+    await until(lambda: decoder.num_jobs == 3)
     await decoder.close(0.0)
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(outcome, CallAborted) for outcome in outcomes)
@@ -232,6 +241,16 @@ async def test_a_refusal_that_is_kept_keeps_no_file(kind: str) -> None:
         await asyncio.sleep(0.05)
         assert sys.getrefcount(file) == before
     assert kept.__context__ is None
+
+
+async def test_a_large_jpeg_that_is_decoded_smaller_waits_as_a_small_image() -> None:
+    jpeg = image_file(2400, 1600, "JPEG")
+    async with decoding(decoders=1) as decoder:
+        calls = [asyncio.create_task(decoder.decode(SLOW, deadline_s=soon())) for _ in range(6)]
+        await asyncio.sleep(0.01)
+        assert (await decoder.decode(jpeg, deadline_s=soon(), enough_side=300)).pixels.shape == (400, 600, 3)
+        assert not calls[-1].done()
+        await asyncio.gather(*calls)
 
 
 class Line:
@@ -360,7 +379,7 @@ async def test_memory_that_another_thread_gives_lets_the_next_in() -> None:
     large = await line.ask(160)
     assert not large.done()
     await asyncio.to_thread(line.turns.memory.give, 160 * _MIB, was_small=False)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await large
     assert second.done()
 

@@ -20,6 +20,7 @@ from trivium_server.architectures.vision_capabilities import (
     ObjectDetector,
     VisionMeter,
 )
+from trivium_server.errors import UnsupportedFeature
 
 Floats = NDArray[np.float32]
 Preprocessor = Mapping[str, object]
@@ -129,6 +130,14 @@ def test_yolo_with_finished_boxes(loop: asyncio.Runner, tmp_path: Path) -> None:
     folder = write_detector(tmp_path / "m", {"output0": rows}, config=YOLO | {"model_type": "yolov10"})
     assert told(detect(loop, folder)) == [(2, 0.9, (0.25, 0.25, 0.75, 0.5)), (2, 0.8, (0.25, 0.25, 0.75, 0.5312))]
     assert load(folder, Detector).default_iou_threshold is None
+
+
+@pytest.mark.parametrize("number", [-1, 3])
+def test_a_class_without_a_label_is_refused(loop: asyncio.Runner, tmp_path: Path, number: int) -> None:
+    rows = np.array([[8, 8, 24, 16, 0.9, number]], np.float32)[None]
+    folder = write_detector(tmp_path / "m", {"output0": rows}, config=YOLO | {"model_type": "yolov10"})
+    with pytest.raises(UnsupportedFeature, match="the model cannot be run on it"):
+        detect(loop, folder)
 
 
 def detr_outputs(*, has_no_object: bool) -> dict[str, Floats]:

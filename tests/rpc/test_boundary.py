@@ -1,9 +1,11 @@
 """The boundary, over a real channel: ids, deadlines, admission, errors, cancellation, for all four stream kinds."""
 
 import asyncio
+import gc
 import logging
 import threading
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import grpc
@@ -55,7 +57,8 @@ class Probe:
         self.remaining_s = call.deadline_s - time.monotonic()
         if request.value == "id":
             return Text(value=call.request_id)
-        call.usage = lambda: common_pb2.Usage(input_characters=len(request.value))
+        images = common_pb2.ImageUsage(image_count=2, pixel_count=600)
+        call.usage = lambda: common_pb2.Usage(input_characters=len(request.value), images=images)
         await self._act(request.value)
         return request
 
@@ -86,8 +89,8 @@ class Probe:
                 await asyncio.sleep(60)
             finally:
                 self.closed.set()
-        if what in ERRORS:
-            raise ERRORS[what]
+        if (error := what.rstrip()) in ERRORS:
+            raise ERRORS[error]
 
     def handlers(self) -> dict[str, "grpc.RpcMethodHandler[Text, Text]"]:
         read, write = Text.FromString, Text.SerializeToString
@@ -261,10 +264,10 @@ def test_the_server_ends_a_call_at_its_deadline_with_reason(kind: str) -> None:
         for options in ({}, {"timeout": 30}):
             began = time.monotonic()
             failure = server.fail(kind, "hang", **options)
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 20
             assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
             assert failure.metadata == {"limit_seconds": "0.3"}
-            assert server.probe.closed.wait(5)
+            assert server.probe.closed.wait(20)
             server.probe.closed.clear()
         assert server.admission.in_flight == 0
     finally:
@@ -284,6 +287,7 @@ def test_long_texts_are_cut_between_characters_and_fit_into_headers(probe_server
     assert len(failure.trailing["grpc-status-details-bin"]) < 2500
 
 
+@pytest.mark.alone
 def test_reason_and_usage_arrive_before_the_client_gives_up(probe_server: ProbeServer) -> None:
     # The margin is 20 ms and a hundredth: enough for a stall of this machine only where the deadline is not too near.
     failure = probe_server.fail("unary_unary", "hang", timeout=8.0)
@@ -309,7 +313,7 @@ def test_cancelled_call_closes_its_handler(probe_server: ProbeServer, kind: str)
     call = probe_server._call(kind, name)(request if kind == "unary_stream" else iter([request]))
     assert next(call).value == "hang"  # type: ignore[call-overload]  # a call is an iterator
     call.cancel()  # type: ignore[attr-defined]  # a call, by what made it
-    assert probe_server.probe.closed.wait(5)
+    assert probe_server.probe.closed.wait(20)
     assert wait_until(lambda: probe_server.admission.in_flight == 0)
     assert wait_until(lambda: probe_server.metrics.records[-1].status == "CANCELLED")
 
@@ -319,7 +323,7 @@ def test_a_reader_that_stops_reading_is_cut_off_at_its_deadline() -> None:
     try:
         call = server._call("unary_stream", "UnaryStream")(Text(value="flood"))
         assert next(call).value == "flood"  # type: ignore[call-overload]  # a call is an iterator
-        assert server.probe.closed.wait(5)
+        assert server.probe.closed.wait(20)
         assert wait_until(lambda: server.admission.in_flight == 0)
         failure = server.fail("unary_unary", "failed")
         assert failure.reason == "MODEL_FAILED", "others are served meanwhile"
@@ -327,6 +331,40 @@ def test_a_reader_that_stops_reading_is_cut_off_at_its_deadline() -> None:
             list(call)  # type: ignore[call-overload]  # a call is an iterator
         assert Failure(caught.value).reason == "DEADLINE_EXCEEDED"
     finally:
+        server.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("refusal", ["handler", "parser", "drain"])
+def test_a_refused_request_is_not_kept(kind: str, refusal: str) -> None:
+    size = 1 << 20
+    server = ProbeServer()
+    raw = Text(value="invalid".ljust(size)).SerializeToString()
+    if refusal == "parser":
+        raw = raw.replace(b"invalid", b"\xffnvalid")
+    if refusal == "drain":
+        server.thread.loop.call_soon_threadsafe(server.admission.close)
+        assert wait_until(lambda: not server.admission.is_open)
+    name = kind.title().replace("_", "").replace("UnaryUnary", "Unary")
+    # A client's error keeps its last response: here, a number.
+    call = getattr(server.channel, kind)(f"/{SERVICE}/{name}", bytes, len)
+
+    def refuse() -> None:
+        with pytest.raises(grpc.RpcError) as caught:
+            list(call(raw if kind.startswith("unary") else iter([raw])))
+        assert Failure(caught.value).reason == ("SERVER_DRAINING" if refusal == "drain" else "INVALID_ARGUMENT_FIELD")
+
+    try:
+        refuse()
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        for _ in range(8):
+            refuse()
+        assert wait_until(lambda: tracemalloc.get_traced_memory()[0] < size)
+    finally:
+        tracemalloc.stop()
+        gc.enable()
         server.close()
 
 
@@ -351,7 +389,7 @@ def test_a_draining_server_refuses_new_calls() -> None:
     server = ProbeServer()
     try:
         server.thread.loop.call_soon_threadsafe(server.admission.close)
-        time.sleep(0.05)
+        assert wait_until(lambda: not server.admission.is_open)
         for kind in KINDS:
             failure = server.fail(kind, "x")
             assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
@@ -382,5 +420,6 @@ def test_access_log_tells_everything_but_content(
     assert fields["request_id"] == "r1"
     assert (fields["status"], fields["responses"]) == ("OK", 1)
     assert fields["request_bytes"] == fields["response_bytes"] > 0
+    assert (fields["num_images"], fields["num_pixels"]) == (2, 600)
     assert fields["client"] == "demo/1 " + "y" * 121
     assert "private" not in str(fields)

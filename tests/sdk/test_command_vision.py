@@ -57,14 +57,42 @@ def test_default_is_what_the_server_can_do(seeing: Command, faults: ScriptedServ
     del models.models[1].capabilities[2:]  # classifies and detects, as the first does
     models.models.add(name="idle", state=models_pb2.MODEL_STATE_AVAILABLE, capabilities=models.models[0].capabilities)
     faults.script(_calls.LIST_MODELS, reply(models))
-    done = seeing.run("see", str(image), "--model", "detect=other", "--min-score", "0.25")
-    assert done.returncode == 0, done.stderr
-    assert "classify: the server has several models" in done.stderr
-    assert "with --model classify=NAME" in done.stderr
+    done = seeing.run("see", str(image), "--model", "detect=other", "--model", "classify=seer", "--min-score", "0.25")
+    assert (done.returncode, done.stderr) == (0, "")
     sent = sent_features(faults)
     kinds = [(str(feature.WhichOneof("feature")), feature.model) for feature in sent]
-    assert kinds == [("detection", "other"), ("faces", "seer"), ("text_recognition", "seer")]
-    assert [getattr(feature, kind).min_score for feature, (kind, _) in zip(sent, kinds, strict=True)] == [0.25] * 3
+    assert kinds == [
+        ("classification", "seer"),
+        ("detection", "other"),
+        ("faces", "seer"),
+        ("text_recognition", "seer"),
+    ]
+    assert [getattr(feature, kind).min_score for feature, (kind, _) in zip(sent, kinds, strict=True)] == [0.25] * 4
+
+
+@pytest.mark.parametrize("features", [[], ["-f", "detect,faces"]])
+def test_of_several_models_the_one_with_most_labels(
+    seeing: Command, faults: ScriptedServer, image: Path, features: list[str]
+) -> None:
+    models = served("b-layout", "d-photos", "c-photos", "a-idle")
+    for model, num_labels in zip(models.models, (10, 80, 80, 90), strict=True):
+        model.capabilities[:] = [models_pb2.CAPABILITY_DETECT_OBJECTS]
+        model.labels.extend(map(str, range(num_labels)))
+    models.models[3].state = models_pb2.MODEL_STATE_AVAILABLE
+    models.models.extend(
+        models_pb2.Model(
+            name=name, state=models_pb2.MODEL_STATE_READY, capabilities=[models_pb2.CAPABILITY_DETECT_FACES]
+        )
+        for name in ("f", "e")
+    )
+    faults.script(_calls.LIST_MODELS, reply(models))
+    done = seeing.run("see", str(image), *features)
+    assert done.returncode == 0, done.stderr
+    detect, faces = done.stderr.splitlines()
+    others = "d-photos (80 labels), b-layout (10 labels)"
+    assert detect == f"trivium: detect: taking c-photos (80 labels); --model detect=NAME takes another: {others}"
+    assert faces == "trivium: faces: taking e; --model faces=NAME takes another: f"
+    assert [feature.model for feature in sent_features(faults)] == ["c-photos", "e"]
 
 
 def test_json_says_the_same(seeing: Command, image: Path) -> None:
@@ -145,6 +173,7 @@ def test_drawing(seeing: Command, image: Path, tmp_path: Path, command: str) -> 
         (["see"], "Missing argument"),
         (["see", "none.png"], "none.png: there is no such file"),
         (["see", "{folder}"], "it is a folder"),
+        (["read", "{image}", "{empty}"], "empty.png: it is empty"),
         (["see", "{image}", "-f", "classify,smell"], "there is no feature 'smell'"),
         (["see", "{image}", "-f", ""], "there is no feature ''"),
         (["see", "{image}", "-m", "seer"], "say which feature 'seer' is for"),
@@ -162,7 +191,9 @@ def test_drawing(seeing: Command, image: Path, tmp_path: Path, command: str) -> 
 def test_wrong_usage_is_told(
     seeing: Command, faults: ScriptedServer, image: Path, arguments: list[str], says: str
 ) -> None:
-    done = seeing.run(*(part.format(image=image, folder=image.parent) for part in arguments))
+    empty = image.with_name("empty.png")
+    empty.touch()
+    done = seeing.run(*(part.format(image=image, folder=image.parent, empty=empty) for part in arguments))
     assert done.returncode == 2
     assert says in done.stderr
     assert [call for call in faults.received if call.path == _calls.ANALYZE_IMAGE.path] == []

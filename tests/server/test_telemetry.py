@@ -77,6 +77,7 @@ def test_printable(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
+@pytest.mark.alone
 def test_a_blocked_loop_is_noticed_and_an_idle_one_is_not(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("trivium").propagate = True
 
@@ -118,6 +119,8 @@ def test_memory_metrics_count_and_stay_bounded() -> None:
                 responses=1,
                 input_tokens=0,
                 output_tokens=0,
+                num_images=0,
+                num_pixels=0,
             )
         )
     assert metrics.started["/m"] == 25

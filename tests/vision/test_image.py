@@ -11,8 +11,10 @@ from PIL import Image as Pil
 from tests.vision.bombs import chunk, coded_in_groups, encoded, entry, exif, photo, riff, with_exif
 from tests.vision.looking import LIMITS, Pixels, difference, shown
 from trivium_server.vision import webp_codes
-from trivium_server.vision.image import decode, inspect, sniff
+from trivium_server.vision.image import decode, divisor_for, inspect, sniff
 from trivium_server.vision.image_header import ImageFormat
+
+pytestmark = pytest.mark.long
 
 ALPHA = Pil.fromarray(np.tile(np.linspace(0, 255, 160).astype(np.uint8), (120, 1)))
 
@@ -48,7 +50,7 @@ WRITABLE = {
     "WEBP": ("RGB", "RGBA", "L", "LA", "P"),
     "GIF": ("RGB", "L", "1", "P", "P of 2"),
     "BMP": ("RGB", "L", "1", "P"),
-    "TIFF": ("RGB", "L", "1", "P", "CMYK"),
+    "TIFF": ("RGB", "RGBA", "L", "1", "P", "CMYK"),
 }
 
 
@@ -57,6 +59,32 @@ def test_every_mode_is_shown_as_pillow_shows_it(kind: str, mode: str) -> None:
     content = encoded(modes()[mode], kind)
     # Of CMYK and of transparency, the last bit is rounded in another way.
     assert difference(decoded(content), shown(content))["most"] <= 1
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize(("extra_samples", "kind"), [(0, "unknown"), (1, "premultiplied"), (2, "straight")])
+def test_a_fourth_sample_of_a_tiff_is_what_the_file_says(extra_samples: int, kind: str, depth: int) -> None:
+    colors, alpha = np.asarray(photo(), np.float64), np.asarray(ALPHA, np.float64)[..., None] / 255
+    stored = np.concatenate([colors * alpha if kind == "premultiplied" else colors, 255 * alpha], axis=2).round()
+    pixels = decoded(tiff_of(stored.astype(np.uint8), depth=depth, extra_samples=extra_samples))
+    shown_on_white = colors if kind == "unknown" else colors * alpha + 255 * (1 - alpha)
+    assert np.abs(pixels - shown_on_white).max() <= 1.5
+
+
+def tiff_of(samples: Pixels, *, depth: int, extra_samples: int) -> bytes:
+    """An uncompressed TIFF in one strip. samples: shape (height, width, 4)."""
+    height, width, count = samples.shape
+    data = samples.tobytes() if depth == 8 else (samples.astype("<u2") * 257).tobytes()
+    bits, end = struct.pack("<4H", *[depth] * count), 8 + 2 + 12 * 10 + 4
+    fields = [(256, width), (257, height), (258, end), (259, 1), (262, 2), (273, end + len(bits)), (277, count)]
+    fields += [(278, height), (279, len(data)), (338, extra_samples)]
+    entries = [struct.pack("<HHII", tag, 3 if tag == 258 else 4, count if tag == 258 else 1, v) for tag, v in fields]
+    return b"".join((struct.pack("<2sHIH", b"II", 42, 8, len(fields)), *entries, bytes(4), bits, data))
+
+
+def test_of_a_grey_tiff_the_alpha_is_ignored() -> None:
+    clear = modes()["LA"]
+    assert difference(decoded(encoded(clear, "TIFF")), shown(encoded(clear.getchannel("L"), "TIFF")))["most"] == 0
 
 
 @pytest.mark.parametrize(
@@ -192,14 +220,24 @@ def test_a_frame_is_put_on_its_white_canvas() -> None:
 def test_a_jpeg_is_decoded_as_small_as_is_enough(side: int | None, expected: int) -> None:
     picture = photo(60, 40).resize((3001, 2000), Pil.Resampling.BICUBIC)
     content = with_exif(encoded(picture, "JPEG", quality=90), exif(entry(0x0112, 3, 1, 6)))
-    pixels = decode(inspect(content, LIMITS), side)
+    header = inspect(content, LIMITS)
+    divisor = divisor_for(header, side)
+    pixels = decode(header, divisor)
     assert pixels.shape == (-(-3001 * expected // 2000), expected, 3)
     whole = Pil.fromarray(decoded(content))
     assert difference(pixels, np.asarray(whole.resize((expected, len(pixels)), Pil.Resampling.BOX)))["mean"] < 1
+    assert header.decoding_bytes(divisor) < 1.2 * header.decoding_bytes() / divisor**2 + (1 << 20)
 
 
 def test_only_a_jpeg_is_decoded_smaller() -> None:
-    assert decode(inspect(encoded(photo(), "PNG"), LIMITS), 1).shape == (120, 160, 3)
+    assert divisor_for(inspect(encoded(photo(), "PNG"), LIMITS), 1) == 1
+
+
+def test_a_progressive_jpeg_keeps_its_samples_at_any_size() -> None:
+    picture = photo(60, 40).resize((1600, 1200), Pil.Resampling.BICUBIC)
+    header = inspect(encoded(picture, "JPEG", progressive=True, subsampling=0), LIMITS)
+    assert divisor_for(header, 100) == 8
+    assert 6 * header.num_pixels < header.decoding_bytes(8) < header.decoding_bytes()
 
 
 def test_content_decides_what_a_file_is() -> None:
@@ -216,8 +254,10 @@ def test_what_encoders_write_as_webp_is_read(size: tuple[int, int], options: dic
     clear = picture.copy()
     clear.putalpha(picture.convert("L").point(lambda value: value // 16 * 16))
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    # With 100, method 6 tries all that there is: half a minute for five images of the largest size.
+    most = 75 if options.get("method") == 6 and max(size) == 1000 else 100
     for image in (picture, picture.quantize(200).convert("RGB"), picture.quantize(4), clear, Pil.fromarray(noise)):
-        for quality in (0, 100):
+        for quality in (0, most):
             content = encoded(image, "WEBP", quality=quality, exact=True, **options)
             header = inspect(content, LIMITS)
             # Encoders have no more than 2600 blocks, and groups of codes far fewer: most are much alike.

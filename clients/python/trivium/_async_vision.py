@@ -98,7 +98,10 @@ class AsyncVisionClient:
         request_id: str | None = None,
         metadata: Metadata | None = None,
     ) -> DetectedObjects:
-        """Finds things, or the parts of a page with a model for that; the options are as in DetectObjects."""
+        """Finds things, or the parts of a page with a model for that; the options are as in DetectObjects.
+
+        A server may well have one of each, and then only `model` says which is meant.
+        """
         feature = DetectObjects(model=model, max_objects=max_objects, min_score=min_score, iou_threshold=iou_threshold)
         return await self._one(image, feature, DetectedObjects, timeout_s, request_id, metadata)
 

@@ -37,7 +37,6 @@ def export_pp_ocr(recognition: Path, folder: Path) -> None:
         trivium={
             "detection": {
                 **shared,
-                "min_side": 736,
                 "max_side": 2000,
                 "multiple": 32,
                 "threshold": 0.3,

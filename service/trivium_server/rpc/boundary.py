@@ -86,7 +86,11 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
                 request = passage.parse(handler, raw)
                 return passage.answer(await handler.unary_unary(request, context))
 
-            return await self._pass(method, context, self._limits.default_deadline_s, body)
+            try:
+                return await self._pass(method, context, self._limits.default_deadline_s, body)
+            finally:
+                # grpc.aio keeps the error that ends a call, and with its traceback this frame, until it is collected.
+                raw = b""
 
         return serve
 
@@ -96,7 +100,10 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
                 request = passage.parse(handler, raw)
                 await passage.send_all(handler.unary_stream, request)
 
-            await self._pass(method, context, self._limits.default_stream_deadline_s, body)
+            try:
+                await self._pass(method, context, self._limits.default_stream_deadline_s, body)
+            finally:
+                raw = b""  # as above
 
         return serve
 
@@ -135,8 +142,9 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
     async def _pass(self, method: Method, context: Context, default_limit_s: float, body: Body) -> bytes | None:
         passage = self._open(method, context, default_limit_s)
         self._metrics.call_started(method.name)
-        status, error = "CANCELLED", None
+        status, reason = "CANCELLED", ""
         try:
+            error: TriviumError | None = None
             await context.send_initial_metadata(
                 ((REQUEST_ID_KEY, passage.call.request_id), (INSTANCE_KEY, self._instance_id))
             )
@@ -163,17 +171,18 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
                 status = "OK"
                 return answer
             ending = call_status(error, passage.call.request_id)
-            status = ending.code.name
+            status, reason = ending.code.name, error.reason
+            del error  # What caused it may hold the request; see `_unary_unary`.
             await context.abort(
                 ending.code, ending.message, (*ending.trailing_metadata, *_usage_metadata(passage.call))
             )
         except grpc.aio.AbortError:
-            status = (context.code() or grpc.StatusCode.UNKNOWN).name if error is None else status
+            status = status if reason else (context.code() or grpc.StatusCode.UNKNOWN).name
             raise
         except grpc.aio.InternalError:
             return None  # the connection is gone; grpc.aio has nobody left to tell
         finally:
-            self._close(passage, status, error.reason if error else "")
+            self._close(passage, status, reason)
         return None
 
     async def _admitted(self, passage: Passage, body: Body) -> bytes | None:
@@ -226,6 +235,8 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
     def _close(self, passage: Passage, status: str, reason: str) -> None:
         record = passage.record(status, reason)
         self._metrics.call_finished(record)
+        # It may hold what was asked, and an error that is kept holds the call.
+        passage.call.usage = None
         level = logging.DEBUG if passage.method.is_quiet and status in {"OK", "CANCELLED"} else logging.INFO
         if _access.isEnabledFor(level):
             log(_access, level, "call", **passage.access_fields(record))

@@ -38,8 +38,11 @@ class Passage:
 
     async def parse_all(self, handler: Handler, raws: AsyncIterator[bytes]) -> AsyncGenerator[Message]:
         """Yields the requests of a stream."""
-        async for raw in raws:
-            yield self.parse(handler, raw)
+        source: Any = aiter(raws)  # a generator of grpc.aio
+        # Left open, it would keep the last request, in a cycle, until it is collected.
+        async with contextlib.aclosing(source):
+            async for raw in source:
+                yield self.parse(handler, raw)
 
     def answer(self, message: Message) -> bytes:
         """Returns a response as it goes on the wire."""
@@ -76,6 +79,8 @@ class Passage:
             responses=self.responses,
             input_tokens=usage.tokens.input_tokens if usage else 0,
             output_tokens=usage.tokens.output_tokens if usage else 0,
+            num_images=usage.images.image_count if usage else 0,
+            num_pixels=usage.images.pixel_count if usage else 0,
         )
 
     def access_fields(self, record: CallRecord) -> dict[str, object]:
@@ -93,6 +98,8 @@ class Passage:
             "responses": record.responses,
             "input_tokens": record.input_tokens,
             "output_tokens": record.output_tokens,
+            "num_images": record.num_images,
+            "num_pixels": record.num_pixels,
             "peer": self.context.peer(),
             "client": self.client,
         }

@@ -22,6 +22,8 @@ class Metric(Enum):
     RESPONSE_SIZE = "trivium_response_size_bytes"
     INPUT_TOKENS = "trivium_input_tokens_total"
     OUTPUT_TOKENS = "trivium_output_tokens_total"
+    IMAGES = "trivium_images_total"
+    PIXELS = "trivium_image_pixels_total"
     LOOP_LAG = "trivium_event_loop_lag_seconds"
 
 
@@ -38,6 +40,8 @@ class CallRecord:
     responses: int
     input_tokens: int
     output_tokens: int
+    num_images: int
+    num_pixels: int
 
 
 class CallMetrics(Protocol):

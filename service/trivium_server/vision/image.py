@@ -89,18 +89,28 @@ def inspect(content: bytes, limits: ImageLimits) -> Header:
         raise OversizedImageError(side, limits.max_side, "pixels on a side")
     if header.num_pixels > limits.max_pixels:
         raise OversizedImageError(header.num_pixels, limits.max_pixels, "pixels")
-    if header.decoding_bytes > limits.max_decoding_bytes:
-        raise OversizedImageError(header.decoding_bytes, limits.max_decoding_bytes, "bytes to hold while it is decoded")
+    if (num_bytes := header.decoding_bytes()) > limits.max_decoding_bytes:
+        raise OversizedImageError(num_bytes, limits.max_decoding_bytes, "bytes to hold while it is decoded")
     return header
 
 
-def decode(header: Header, enough_side: int | None = None) -> Pixels:
+def divisor_for(header: Header, enough_side: int | None) -> int:
+    """Returns by what both sides may be divided: 8, 4 or 2 for a JPEG whose shorter side then has enough_side, else 1.
+
+    enough_side: None for the whole size.
+    """
+    if enough_side is None or header.format is not ImageFormat.JPEG:
+        return 1
+    side = min(header.width, header.height)
+    return next((divisor for divisor in _REDUCED if side // divisor >= enough_side), 1)
+
+
+def decode(header: Header, divisor: int = 1) -> Pixels:
     """Decodes an image: RGB, shape (height, width, 3), upright, transparency on white, C-contiguous, read-only.
 
-    enough_side: of a JPEG whose shorter side is at least twice as long, a half, a quarter or an eighth is decoded, so
-    that the shorter side has at least this length. 16 bits become their upper 8. Raises BrokenImageError.
+    divisor: one of `divisor_for`. 16 bits become their upper 8. Raises BrokenImageError.
     """
-    pixels = _painted(header) if header.palette else _decoded(header, _divisor(header, enough_side))
+    pixels = _painted(header) if header.palette else _decoded(header, divisor)
     if header.frame is not None:
         left, top, width, height = header.frame
         canvas = np.full((header.height, header.width, 3), _WHITE, np.uint8)
@@ -109,13 +119,6 @@ def decode(header: Header, enough_side: int | None = None) -> Pixels:
     pixels = np.ascontiguousarray(_upright(pixels, header.orientation))
     pixels.flags.writeable = False
     return pixels
-
-
-def _divisor(header: Header, enough_side: int | None) -> int:
-    if enough_side is None or header.format is not ImageFormat.JPEG:
-        return 1
-    side = min(header.width, header.height)
-    return next((divisor for divisor in _REDUCED if side // divisor >= enough_side), 1)
 
 
 def _decoded(header: Header, divisor: int) -> Pixels:
@@ -131,10 +134,12 @@ def _decoded(header: Header, divisor: int) -> Pixels:
         raise BrokenImageError("has image data that cannot be decoded")
     if pixels.shape[:2] != (-(-height // divisor), -(-width // divisor)):
         raise BrokenImageError("says that its image has one size, and has one of another")
-    return _opaque(pixels) if header.has_alpha else np.asarray(pixels, np.uint8)
+    if not header.has_alpha:
+        return np.asarray(pixels, np.uint8)
+    return _opaque(pixels, is_premultiplied=header.is_premultiplied)
 
 
-def _opaque(decoded: NDArray[np.integer | np.floating]) -> Pixels:
+def _opaque(decoded: NDArray[np.integer | np.floating], *, is_premultiplied: bool) -> Pixels:
     """Shows what was decoded with its alpha, if it has one after all, on white."""
     pixels: Pixels
     if decoded.dtype == np.uint16:
@@ -153,7 +158,11 @@ def _opaque(decoded: NDArray[np.integer | np.floating]) -> Pixels:
         colors = cv2.cvtColor(pixels[band], cv2.COLOR_BGRA2RGB, dst=result[band])
         alpha = np.ascontiguousarray(pixels[band, :, 3])
         # Most pictures with an alpha channel make no use of it.
-        if alpha.min() < _WHITE:
+        if alpha.min() == _WHITE:
+            continue
+        if is_premultiplied:
+            cv2.add(colors, cv2.cvtColor(cv2.bitwise_not(alpha), cv2.COLOR_GRAY2RGB), dst=result[band])
+        else:
             darkness = cv2.multiply(cv2.bitwise_not(colors), cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), scale=1 / _WHITE)
             cv2.bitwise_not(darkness, dst=result[band])
     return result

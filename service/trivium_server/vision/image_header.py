@@ -44,10 +44,11 @@ class Header:
     """What is known of an image.
 
     width, height: as it is stored; where it is a part of a canvas (a frame of an animation), those of the canvas.
-    orientation: that of EXIF, 1 to 8; 1 is upright. has_alpha: it is decoded with its alpha. bytes_per_pixel: what a
-    decoder takes for each pixel, its result included. more_bytes: what it takes beside. result_bytes: its result alone,
-    of which there is a copy for a moment. clean: makes the file to decode; of a GIF, the coded pixels. frame: left,
-    top, width and height of what is stored, in the canvas.
+    orientation: that of EXIF, 1 to 8; 1 is upright. has_alpha: it is decoded with its alpha. is_premultiplied: its
+    colours are multiplied by that already. bytes_per_pixel: what a decoder takes for each pixel, its result included.
+    more_bytes: what it takes beside. result_bytes: its result alone, of which there is a copy for a moment. clean:
+    makes the file to decode; of a GIF, the coded pixels. frame: left, top, width and height of what is stored, in the
+    canvas.
     """
 
     format: ImageFormat
@@ -56,6 +57,7 @@ class Header:
     clean: Callable[[], bytes]
     orientation: int = 1
     has_alpha: bool = False
+    is_premultiplied: bool = False
     bytes_per_pixel: float = 3.0
     more_bytes: int = 0
     result_bytes: int = 3
@@ -66,12 +68,14 @@ class Header:
     def num_pixels(self) -> int:
         return self.width * self.height
 
-    @property
-    def decoding_bytes(self) -> int:
-        """What decoding takes at most, without the file."""
+    def decoding_bytes(self, divisor: int = 1) -> int:
+        """What decoding takes at most, without the file, where its result has both sides divided by a number."""
+        num_results = -(-self.width // divisor) * -(-self.height // divisor)
+        # What else a decoder keeps, it keeps of the whole image.
+        work = (self.bytes_per_pixel - self.result_bytes) * self.num_pixels + self.result_bytes * num_results
         # Each step makes its own array while the one before is there; the last two, on a canvas and upright, have 3.
-        peak = max(self.bytes_per_pixel, 2 * self.result_bytes, self.result_bytes + 3, 6)
-        return int(self.num_pixels * peak * _SPARE) + self.more_bytes + _OTHER_BYTES
+        copies = max(2 * self.result_bytes, self.result_bytes + 3, 6) * num_results
+        return int(max(work, copies) * _SPARE) + self.more_bytes + _OTHER_BYTES
 
 
 class Reader:

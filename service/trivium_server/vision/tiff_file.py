@@ -55,6 +55,10 @@ _JPEG = 7
 # Strips and tiles are coded in one scan, or one for each component.
 _MAX_JPEG_SCANS = 4
 _WHITE_IS_0, _BLACK_IS_0, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
+# What a fourth sample beside three colours is: nothing in particular, or an alpha that they are multiplied by already.
+_UNKNOWN, _PREMULTIPLYING = 0, 1
+# The decoder is not told: it would turn some images, and multiply some colours by the alpha.
+_NOT_TOLD = {_Tag.ORIENTATION, _Tag.EXTRA_SAMPLES}
 # For each way to show samples, how many of them a pixel may have.
 _SAMPLES = {_WHITE_IS_0: {1, 2}, _BLACK_IS_0: {1, 2}, _RGB: {3, 4}, _PALETTE: {1}, _CMYK: {4}, _YCBCR: {3}}
 
@@ -95,7 +99,8 @@ def read(content: bytes) -> Header:
         raise BrokenImageError("has a palette image without a palette")
     part_bytes = _check_parts(reader, entries, width, height, -(-samples * bits // 8), samples if is_planar else 1)
     orientation = value(_Tag.ORIENTATION, 1)
-    has_alpha = photometric == _RGB and samples == 4
+    extra = value(_Tag.EXTRA_SAMPLES, -1)
+    has_alpha = photometric == _RGB and samples == 4 and extra != _UNKNOWN
     return Header(
         format=ImageFormat.TIFF,
         width=width,
@@ -103,6 +108,7 @@ def read(content: bytes) -> Header:
         clean=lambda: _with_directory(reader, entries),
         orientation=orientation if 1 <= orientation <= 8 else 1,
         has_alpha=has_alpha,
+        is_premultiplied=has_alpha and extra == _PREMULTIPLYING,
         bytes_per_pixel=4 * max(1, bits // 8) + (2 * part_bytes + len(content)) / (width * height),
         result_bytes=4 * max(1, bits // 8) if has_alpha else 3,
     )
@@ -180,7 +186,7 @@ def _with_directory(reader: Reader, entries: dict[_Tag, _Entry]) -> bytes:
     content = reader.content
     order = ">" if content.startswith(b"M") else "<"
     padding = b"\0" * (len(content) % 2)
-    kept = [(tag, entry) for tag, entry in sorted(entries.items()) if tag is not _Tag.ORIENTATION]
+    kept = [(tag, entry) for tag, entry in sorted(entries.items()) if tag not in _NOT_TOLD]
     parts = [struct.pack(order + "H", len(kept))]
     for tag, entry in kept:
         inline = content[entry.at : entry.at + entry.num_bytes].ljust(4, b"\0")

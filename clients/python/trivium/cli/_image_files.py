@@ -17,11 +17,13 @@ STDIN = "-"
 
 
 def checked_files(names: Sequence[str]) -> None:
-    """Raises UsageError for a file that is not there, before any is sent."""
+    """Raises UsageError for a file that is not there or empty, before any is sent."""
     for name in names:
         if name != STDIN and not Path(name).is_file():
             what = "it is a folder; name the files" if Path(name).is_dir() else "there is no such file"
             raise click.UsageError(f"{name}: {what}")
+        if name != STDIN and not Path(name).stat().st_size:
+            raise click.UsageError(f"{name}: it is empty")
     if list(names).count(STDIN) > 1:
         raise click.UsageError("standard input can be read once only")
 

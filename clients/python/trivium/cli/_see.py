@@ -52,7 +52,7 @@ _ALL = tuple(name for name in _KINDS if name != "embed")  # a vector says nothin
     multiple=True,
     type=_options.TEXT,
     metavar="[FEATURE=]NAME",
-    help="The model of a feature. Repeatable.  [default: the only one that is ready and can do it]",
+    help="The model of a feature. Repeatable.  [default: of those that are ready, the one with the most labels]",
 )
 @click.option("--min-score", type=float, help="Show only what has at least this score.")
 @click.option(
@@ -139,7 +139,7 @@ def _models(given: Sequence[str], names: Sequence[str]) -> dict[str, str]:
 
 
 def _features(client: Client, names: Sequence[str], chosen: dict[str, str], min_score: float | None) -> list[Feature]:
-    """Returns what to ask, each with its model. Without names: all for which the server has one model."""
+    """Returns what to ask, each with its model. Without names: all for which the server has a model."""
     wanted = names or _ALL
     served = client.models.list() if any(name not in chosen for name in wanted) else []
     asked: list[Feature] = []
@@ -157,15 +157,24 @@ def _features(client: Client, names: Sequence[str], chosen: dict[str, str], min_
 
 
 def _served_model(models: Sequence[Model], name: str, *, is_required: bool) -> str | None:
+    """Returns the model of a feature for which none was named.
+
+    Of several that are ready it is the one with the most labels, which knows photos rather than one kind of picture,
+    and of equals the first by name; then it is told.
+    """
     capability = CAPABILITIES[_KINDS[name]]
-    able = [model for model in models if capability in model.capabilities and (is_required or model.is_ready)]
-    if not able and not is_required:
+    able = [model for model in models if capability in model.capabilities]
+    ready = sorted((model for model in able if model.is_ready), key=lambda model: (-len(model.labels), model.name))
+    if not ready and not is_required:
         return None
+    if len(ready) > 1:
+        best, *others = map(_with_labels, ready)
+        tell(f"{name}: taking {best}; --model {name}=NAME takes another: {', '.join(others)}")
     try:
-        return choose_model(able, capability)
+        return choose_model(ready[:1] or able, capability)
     except ModelNotChosen as error:
-        said = f"{name}: {error.message}" + (f", with --model {name}=NAME" if able else "")
-        if is_required:
-            raise click.ClickException(said) from error
-        tell(said)
-        return None
+        raise click.ClickException(f"{name}: {error.message}") from error
+
+
+def _with_labels(model: Model) -> str:
+    return f"{model.name} ({len(model.labels)} labels)" if model.labels else model.name

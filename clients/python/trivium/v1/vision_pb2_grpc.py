@@ -34,8 +34,9 @@ class VisionServiceStub:
     OK. The field path of such an error is that inside the feature: `model`, `classification.top_k`.
 
     JPEG, PNG, WebP, GIF, BMP and TIFF are read, recognised by their first bytes. Of an animation or a file of several
-    pages, the first one is read. The orientation that the file states (EXIF) is applied. Transparency is shown on white,
-    CMYK, palettes, grey and 16 bits per channel are converted; colour profiles and other metadata are ignored.
+    pages, the first one is read. The orientation that the file states (EXIF) is applied. Transparency is shown on white
+    (that of a grey TIFF is ignored); CMYK, palettes, grey and 16 bits per channel are converted; colour profiles and other
+    metadata are ignored.
 
     All methods fail as a whole with INVALID_ARGUMENT for an image that cannot be read (UNDECODABLE_MEDIA), is too large
     (INPUT_TOO_LARGE) or a request without features, UNAVAILABLE while the server drains, RESOURCE_EXHAUSTED when as many
@@ -48,7 +49,8 @@ class VisionServiceStub:
     a file that is too large always ends so, as the largest message is no larger than the largest file.
 
     Of a crowded image only so many lines of text are read, and on a large one very small text may not be seen; then
-    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE.
+    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE. Of a stream these come with
+    `completed`, once for each feature: the message is about one of the frames, and does not say which.
     """
 
     def __init__(self, channel):
@@ -78,8 +80,9 @@ class VisionServiceServicer:
     OK. The field path of such an error is that inside the feature: `model`, `classification.top_k`.
 
     JPEG, PNG, WebP, GIF, BMP and TIFF are read, recognised by their first bytes. Of an animation or a file of several
-    pages, the first one is read. The orientation that the file states (EXIF) is applied. Transparency is shown on white,
-    CMYK, palettes, grey and 16 bits per channel are converted; colour profiles and other metadata are ignored.
+    pages, the first one is read. The orientation that the file states (EXIF) is applied. Transparency is shown on white
+    (that of a grey TIFF is ignored); CMYK, palettes, grey and 16 bits per channel are converted; colour profiles and other
+    metadata are ignored.
 
     All methods fail as a whole with INVALID_ARGUMENT for an image that cannot be read (UNDECODABLE_MEDIA), is too large
     (INPUT_TOO_LARGE) or a request without features, UNAVAILABLE while the server drains, RESOURCE_EXHAUSTED when as many
@@ -92,7 +95,8 @@ class VisionServiceServicer:
     a file that is too large always ends so, as the largest message is no larger than the largest file.
 
     Of a crowded image only so many lines of text are read, and on a large one very small text may not be seen; then
-    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE.
+    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE. Of a stream these come with
+    `completed`, once for each feature: the message is about one of the frames, and does not say which.
     """
 
     def AnalyzeImage(self, request, context):
@@ -170,8 +174,9 @@ class VisionService:
     OK. The field path of such an error is that inside the feature: `model`, `classification.top_k`.
 
     JPEG, PNG, WebP, GIF, BMP and TIFF are read, recognised by their first bytes. Of an animation or a file of several
-    pages, the first one is read. The orientation that the file states (EXIF) is applied. Transparency is shown on white,
-    CMYK, palettes, grey and 16 bits per channel are converted; colour profiles and other metadata are ignored.
+    pages, the first one is read. The orientation that the file states (EXIF) is applied. Transparency is shown on white
+    (that of a grey TIFF is ignored); CMYK, palettes, grey and 16 bits per channel are converted; colour profiles and other
+    metadata are ignored.
 
     All methods fail as a whole with INVALID_ARGUMENT for an image that cannot be read (UNDECODABLE_MEDIA), is too large
     (INPUT_TOO_LARGE) or a request without features, UNAVAILABLE while the server drains, RESOURCE_EXHAUSTED when as many
@@ -184,7 +189,8 @@ class VisionService:
     a file that is too large always ends so, as the largest message is no larger than the largest file.
 
     Of a crowded image only so many lines of text are read, and on a large one very small text may not be seen; then
-    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE.
+    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE. Of a stream these come with
+    `completed`, once for each feature: the message is about one of the frames, and does not say which.
     """
 
     @staticmethod

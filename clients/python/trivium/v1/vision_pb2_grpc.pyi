@@ -35,8 +35,9 @@ class VisionServiceStub:
     OK. The field path of such an error is that inside the feature: `model`, `classification.top_k`.
 
     JPEG, PNG, WebP, GIF, BMP and TIFF are read, recognised by their first bytes. Of an animation or a file of several
-    pages, the first one is read. The orientation that the file states (EXIF) is applied. Transparency is shown on white,
-    CMYK, palettes, grey and 16 bits per channel are converted; colour profiles and other metadata are ignored.
+    pages, the first one is read. The orientation that the file states (EXIF) is applied. Transparency is shown on white
+    (that of a grey TIFF is ignored); CMYK, palettes, grey and 16 bits per channel are converted; colour profiles and other
+    metadata are ignored.
 
     All methods fail as a whole with INVALID_ARGUMENT for an image that cannot be read (UNDECODABLE_MEDIA), is too large
     (INPUT_TOO_LARGE) or a request without features, UNAVAILABLE while the server drains, RESOURCE_EXHAUSTED when as many
@@ -49,7 +50,8 @@ class VisionServiceStub:
     a file that is too large always ends so, as the largest message is no larger than the largest file.
 
     Of a crowded image only so many lines of text are read, and on a large one very small text may not be seen; then
-    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE.
+    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE. Of a stream these come with
+    `completed`, once for each feature: the message is about one of the frames, and does not say which.
     """
 
     @_typing.overload
@@ -104,8 +106,9 @@ class VisionServiceAsyncStub(VisionServiceStub):
     OK. The field path of such an error is that inside the feature: `model`, `classification.top_k`.
 
     JPEG, PNG, WebP, GIF, BMP and TIFF are read, recognised by their first bytes. Of an animation or a file of several
-    pages, the first one is read. The orientation that the file states (EXIF) is applied. Transparency is shown on white,
-    CMYK, palettes, grey and 16 bits per channel are converted; colour profiles and other metadata are ignored.
+    pages, the first one is read. The orientation that the file states (EXIF) is applied. Transparency is shown on white
+    (that of a grey TIFF is ignored); CMYK, palettes, grey and 16 bits per channel are converted; colour profiles and other
+    metadata are ignored.
 
     All methods fail as a whole with INVALID_ARGUMENT for an image that cannot be read (UNDECODABLE_MEDIA), is too large
     (INPUT_TOO_LARGE) or a request without features, UNAVAILABLE while the server drains, RESOURCE_EXHAUSTED when as many
@@ -118,7 +121,8 @@ class VisionServiceAsyncStub(VisionServiceStub):
     a file that is too large always ends so, as the largest message is no larger than the largest file.
 
     Of a crowded image only so many lines of text are read, and on a large one very small text may not be seen; then
-    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE.
+    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE. Of a stream these come with
+    `completed`, once for each feature: the message is about one of the frames, and does not say which.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -169,8 +173,9 @@ class VisionServiceServicer(metaclass=_abc_1.ABCMeta):
     OK. The field path of such an error is that inside the feature: `model`, `classification.top_k`.
 
     JPEG, PNG, WebP, GIF, BMP and TIFF are read, recognised by their first bytes. Of an animation or a file of several
-    pages, the first one is read. The orientation that the file states (EXIF) is applied. Transparency is shown on white,
-    CMYK, palettes, grey and 16 bits per channel are converted; colour profiles and other metadata are ignored.
+    pages, the first one is read. The orientation that the file states (EXIF) is applied. Transparency is shown on white
+    (that of a grey TIFF is ignored); CMYK, palettes, grey and 16 bits per channel are converted; colour profiles and other
+    metadata are ignored.
 
     All methods fail as a whole with INVALID_ARGUMENT for an image that cannot be read (UNDECODABLE_MEDIA), is too large
     (INPUT_TOO_LARGE) or a request without features, UNAVAILABLE while the server drains, RESOURCE_EXHAUSTED when as many
@@ -183,7 +188,8 @@ class VisionServiceServicer(metaclass=_abc_1.ABCMeta):
     a file that is too large always ends so, as the largest message is no larger than the largest file.
 
     Of a crowded image only so many lines of text are read, and on a large one very small text may not be seen; then
-    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE.
+    CallInfo.warnings has WARNING_CODE_RESULTS_LEFT_OUT or WARNING_CODE_DETAIL_TOO_FINE. Of a stream these come with
+    `completed`, once for each feature: the message is about one of the frames, and does not say which.
     """
 
     @_abc_1.abstractmethod

@@ -21,7 +21,7 @@ from trivium_server.errors import (
     TriviumError,
     UndecodableMedia,
 )
-from trivium_server.vision.image import ImageLimits, OversizedImageError, Pixels, decode, inspect
+from trivium_server.vision.image import ImageLimits, OversizedImageError, Pixels, decode, divisor_for, inspect
 from trivium_server.vision.image_header import BrokenImageError, Header, ImageFormat
 
 # The path of the field that files come in, in requests and in frames.
@@ -91,8 +91,9 @@ class ImageDecoder:
             async with job.timeout:
                 loop = asyncio.get_running_loop()
                 header = await loop.run_in_executor(self._inspectors, inspect, content, self._limits)
-                turn = await self._turns.take(header.decoding_bytes)
-                pixels = await self._decode(job, turn, header, enough_side)
+                divisor = divisor_for(header, enough_side)
+                turn = await self._turns.take(header.decoding_bytes(divisor))
+                pixels = await self._decode(job, turn, header, divisor)
         except TimeoutError:
             if job.is_aborted:
                 refusal = CallAborted("", server_stops=True)
@@ -130,11 +131,11 @@ class ImageDecoder:
         self._inspectors.shutdown(wait=False)
         self._decoders.shutdown(wait=False)
 
-    async def _decode(self, job: "_Job", turn: Turn, header: Header, enough_side: int | None) -> Pixels:
+    async def _decode(self, job: "_Job", turn: Turn, header: Header, divisor: int) -> Pixels:
         """Decodes in a thread, which has its turn until it is done, whoever waits for it."""
         job.is_decoding = True
         loop = asyncio.get_running_loop()
-        future = self._decoders.submit(_decode, header, enough_side, turn, self._turns.memory)
+        future = self._decoders.submit(_decode, header, divisor, turn, self._turns.memory)
 
         def on_end() -> None:
             self._turns.end(turn)
@@ -169,12 +170,12 @@ class _Job:
             self.timeout.reschedule(0)
 
 
-def _decode(header: Header, enough_side: int | None, turn: Turn, memory: MemoryBudget) -> tuple[Pixels, float]:
+def _decode(header: Header, divisor: int, turn: Turn, memory: MemoryBudget) -> tuple[Pixels, float]:
     """Decodes in this thread. Memory that was taken is given back: that of the pixels with them."""
     kept = 0
     try:
         started_s = time.monotonic()
-        pixels = decode(header, enough_side)
+        pixels = decode(header, divisor)
         took_s = time.monotonic() - started_s
         kept = min(pixels.nbytes, turn.num_bytes)
         weakref.finalize(pixels, memory.give, kept, was_small=turn.is_small).atexit = False

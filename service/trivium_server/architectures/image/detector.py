@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from trivium_server.architectures.folder_files import Table, read_labels
 from trivium_server.architectures.image.base import ImageModel, ImageParts, Outputs
 from trivium_server.architectures.image.graph import ImageGraph
 from trivium_server.architectures.image.heads import Head, find_detr_head, find_gfl_head, find_yolo_head, is_detr
 from trivium_server.architectures.image.preprocessor import Prepared, Preprocessor, fill_of, is_bgr
 from trivium_server.architectures.vision_capabilities import Box, FoundObject, Image, VisionMeter
+from trivium_server.runtime.session import SessionError
 from trivium_server.vision.fitting import Letterbox
 from trivium_server.vision.resizing import Resample
 
@@ -55,6 +58,9 @@ class Detector(ImageModel):
                 found = found.best(max_objects)
             else:
                 found = found.without_repeats(iou_threshold=iou_threshold, max_kept=max_objects)
+            # A head of finished boxes names classes itself.
+            if not np.isin(found.classes, np.arange(len(self.object_labels))).all():
+                raise SessionError(f"it finds a class that is not among the {len(self.object_labels)} of id2label")
             boxes = prepared.placement.fractions(found.boxes)
             return [
                 FoundObject(class_index=int(index), score=float(score), box=Box(*map(float, box)))
