@@ -1,4 +1,4 @@
-"""Runs the plan on everybody in rounds: one is awake at a time, and the others are stopped meanwhile."""
+"""Runs each workload on everybody, one right after the other, in rounds: one is awake at a time, the others stopped."""
 
 import contextlib
 import time
@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from benchmarks.embed_bare import Burst
-from benchmarks.embed_client import Done
 from benchmarks.embed_contenders import Bare, Served
 from benchmarks.embed_work import Plan, Workload
 
@@ -96,11 +95,17 @@ def measure(ours: Served, others: Sequence[Served], bare: Bare, plan: Plan, roun
             with _awake(served):
                 samples.differences[served.name] = _difference(served, plan, reference)
         for number in range(rounds):
-            for place in range(len(everybody)):
-                contender = everybody[(place + number) % len(everybody)]
-                with _awake(contender):
-                    _turn(contender, plan, samples, number)
-                print(f"round {number + 1} of {rounds}: {contender.name} done", flush=True)
+            shift = number % len(everybody)
+            in_turn = [*everybody[shift:], *everybody[:shift]]
+            for workload in plan.all:
+                for contender in in_turn:
+                    with _awake(contender):
+                        samples.all.append(_sample(contender, workload, plan, samples, number))
+            for contender in in_turn:
+                if not isinstance(contender, Bare):
+                    with _awake(contender):
+                        samples.queries.append(_queries(contender, plan, number))
+            print(f"round {number + 1} of {rounds} done", flush=True)
     return samples
 
 
@@ -143,52 +148,47 @@ def _difference(served: Served, plan: Plan, reference: np.ndarray[tuple[int, ...
     return float(np.abs(vectors - reference).max())
 
 
-def _turn(contender: Served | Bare, plan: Plan, samples: Samples, number: int) -> None:
+def _sample(contender: Served | Bare, workload: Workload, plan: Plan, samples: Samples, number: int) -> Sample:
     if isinstance(contender, Bare):
-        samples.all.extend(_limit(contender, plan, best(samples.tried), number))
-        return
-    with contextlib.closing(contender.client()) as client:
-        for workload in plan.all:
-            client.prepare(workload.work(streams=contender.streams))
-            server = contender.process.cpu_s()
-            client.go()
-            done = client.result()
-            used = contender.process.cpu_s() - server
-            samples.all.append(_sample(contender.name, workload, number, done, used))
-    samples.queries.append(_queries(contender, plan, number))
+        return _limit(contender, workload, best(samples.tried), number, is_alone=workload is plan.alone)
+    return _served(contender, workload, number)
 
 
-def _sample(name: str, workload: Workload, number: int, done: Done, server_cpu_s: float) -> Sample:
+def _served(served: Served, workload: Workload, number: int) -> Sample:
+    with contextlib.closing(served.client()) as client:
+        client.prepare(workload.work(streams=served.streams))
+        server = served.process.cpu_s()
+        client.go()
+        done = client.result()
+        used = served.process.cpu_s() - server
     if done["count"] != len(workload.texts):
-        raise RuntimeError(f"{name} gave {done['count']} vectors for {len(workload.texts)} texts")
+        raise RuntimeError(f"{served.name} gave {done['count']} vectors for {len(workload.texts)} texts")
     return Sample(
-        contender=name,
+        contender=served.name,
         workload=workload.name,
         round=number,
         count=done["count"],
         elapsed_s=done["elapsed_s"],
-        server_cpu_s=server_cpu_s,
+        server_cpu_s=used,
         client_cpu_s=done["cpu_s"],
         durations_s=[round(duration, 6) for duration in done.get("durations_s", ())],
     )
 
 
-def _limit(bare: Bare, plan: Plan, tuned: Tried, number: int) -> Iterator[Sample]:
-    for workload in plan.all:
-        # Nothing can be put beside the text of a single caller.
-        alone = workload is plan.alone
-        budget, workers = (1, 1) if alone else (tuned.budget, tuned.workers)
-        burst = bare.burst(workload.texts, budget=budget, workers=workers)
-        yield Sample(
-            contender=bare.name,
-            workload=workload.name,
-            round=number,
-            count=len(workload.texts),
-            elapsed_s=burst["elapsed_s"],
-            server_cpu_s=burst["cpu_s"],
-            client_cpu_s=0.0,
-            durations_s=[],
-        )
+def _limit(bare: Bare, workload: Workload, tuned: Tried, number: int, *, is_alone: bool) -> Sample:
+    # Nothing can be put beside the text of a single caller.
+    budget, workers = (1, 1) if is_alone else (tuned.budget, tuned.workers)
+    burst = bare.burst(workload.texts, budget=budget, workers=workers)
+    return Sample(
+        contender=bare.name,
+        workload=workload.name,
+        round=number,
+        count=len(workload.texts),
+        elapsed_s=burst["elapsed_s"],
+        server_cpu_s=burst["cpu_s"],
+        client_cpu_s=0.0,
+        durations_s=[],
+    )
 
 
 def _queries(served: Served, plan: Plan, number: int) -> QuerySample:

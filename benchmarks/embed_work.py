@@ -42,7 +42,7 @@ class Plan:
     margin_s = 1.5
 
     def __init__(self, texts: RaggedTexts, *, quick: bool) -> None:
-        many, some, few = (256, 96, 16) if quick else (2048, 1024, 256)
+        many, some, few = (256, 96, 16) if quick else (1024, 512, 128)
         dealt = texts.take(many, seed=3)
         self.bulk = Workload(name="bulk", texts=dealt, size=64, callers=8, bulk=True)
         self.calls = Workload(name="calls of 64, 4 callers", texts=dealt[: many // 2], size=64, callers=4)
@@ -50,7 +50,7 @@ class Plan:
         self.alone = Workload(name="singles, 1 caller", texts=dealt[:few], size=1, callers=1)
         self.all = [self.bulk, self.calls, self.singles, self.alone]
         self.check = dealt[:16]
-        self._query_s = 2.0 if quick else 12.0
+        self._query_s = 2.0 if quick else 8.0
 
     def query(self) -> Work:
         """One short text at a time, for a while."""

@@ -70,7 +70,10 @@ async def measure(
     plan: Callable[[AnyContender], Iterable[Workload]],
     rounds: int,
 ) -> Bursts:
-    """Starts every contender and runs, in each round, every contender's plan; the order rotates between rounds."""
+    """Starts every contender and runs each workload on all whose plan has it, one right after the other, in rounds.
+
+    So what is compared lies seconds apart, on a machine whose speed changes with the minutes. The order rotates.
+    """
     bursts, prompts = Bursts(), Prompts()
     async with contextlib.AsyncExitStack() as stack:
         for contender in contenders:
@@ -79,11 +82,14 @@ async def measure(
             if not isinstance(contender, Bare):
                 await contender.open()
             contender.process.pause()
+        plans = {contender.name: list(plan(contender)) for contender in contenders}
+        workloads = list(dict.fromkeys(workload for planned in plans.values() for workload in planned))
         for number in range(rounds):
-            for place in range(len(contenders)):
-                contender = contenders[(place + number) % len(contenders)]
-                with loaded(contender):
-                    for workload in plan(contender):
+            for workload in workloads:
+                takers = [contender for contender in contenders if workload in plans[contender.name]]
+                for place in range(len(takers)):
+                    contender = takers[(place + number) % len(takers)]
+                    with loaded(contender):
                         await warm_up(contender, workload.num_streams, workload.sampling, prompts)
                         bursts.all.append(await _burst(contender, workload, prompts, number))
             print(f"round {number + 1} of {rounds} done", flush=True)
