@@ -50,7 +50,7 @@ demo: model ## Start a server, watch a language model answer, embed, compare, se
 
 .PHONY: test
 test: more-models .tools/bin/grpcurl ## Run all tests
-	@python -m pytest
+	@tools/test.sh
 
 .PHONY: serve
 serve: model ## Serve the default models on 127.0.0.1:50051

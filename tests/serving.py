@@ -117,8 +117,8 @@ class Failure:
         return {violation.field: violation.description for violation in bad.field_violations} if bad else {}
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Waits for what another thread does; False when it did not happen in time."""
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Waits for what another thread does; False when it did not happen in time. A busy machine may take long."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

@@ -166,10 +166,11 @@ def test_reader_that_stops_is_not_read_ahead_of_without_end(model: SentenceEncod
         results = model.embed_stream(endless(), DENSE, deadline_s=soon(), meter=EncoderMeter())
         async with contextlib.aclosing(results):
             await anext(results)
-            await asyncio.sleep(0.3)
-            seen = read
-            await asyncio.sleep(0.1)
-            assert read == seen
+            # What stands still for so long has stopped.
+            seen = -1
+            while read != seen:
+                seen = read
+                await asyncio.sleep(0.3)
             # 18 batches of 64 tokens may be under way, at 8 tokens a text, and some results are on their way.
             assert seen < 400
 
@@ -185,7 +186,7 @@ def test_stream_answers_a_lone_bad_text_while_it_waits_for_more(model: SentenceE
                 yield texts
 
         results = model.embed_stream(groups(), DENSE, deadline_s=soon(), meter=EncoderMeter())
-        async with contextlib.aclosing(results), asyncio.timeout(10):
+        async with contextlib.aclosing(results), asyncio.timeout(30):
             for text in (TOO_LONG, "the cat", TOO_LONG):
                 asked.put_nowait([text])
                 (outcome,) = await anext(results)
@@ -261,9 +262,11 @@ def test_close_aborts_what_runs_and_refuses_what_comes(tmp_path: Path, loop: asy
     loop.run(close())
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("texts", [["the cats sat on mats, " * 47_000], ["the cat sat"] * 8_000], ids=["long", "many"])
 def test_loop_goes_on_while_much_is_tokenized(model: SentenceEncoder, loop: asyncio.Runner, texts: list[str]) -> None:
-    async def measure() -> float:
+    async def share_that_was_held() -> float:
+        began_s = time.monotonic()
         task = asyncio.create_task(embed(model, texts, CUT_END))
         longest_s = 0.0
         while not task.done():
@@ -271,10 +274,10 @@ def test_loop_goes_on_while_much_is_tokenized(model: SentenceEncoder, loop: asyn
             await asyncio.sleep(0.001)
             longest_s = max(longest_s, time.monotonic() - before_s)
         assert len(await task) == len(texts)
-        return longest_s
+        return longest_s / (time.monotonic() - began_s)
 
-    # On the loop, both would take longer. One of five: other programs have the machine, too.
-    assert any(loop.run(measure()) < 0.15 for _ in range(5))
+    # Measured: less than a tenth; on the loop, nearly all. One of five: other programs have the machine, too.
+    assert any(loop.run(share_that_was_held()) < 0.25 for _ in range(5))
 
 
 def test_close_aborts_a_call_that_is_still_tokenizing(tmp_path: Path, loop: asyncio.Runner) -> None:
@@ -300,7 +303,7 @@ async def _embed(model: SentenceEncoder, texts: Sequence[str], meter: EncoderMet
 
 async def idle(model: SentenceEncoder) -> None:
     """Waits until what already ran has ended; nothing may be left then."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while model.stats.num_accepted:
             await asyncio.sleep(0.002)
     assert model.stats.num_callers == 0

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -13,6 +14,8 @@ from tests.architectures.conftest import QUEUE, SLOTS
 from trivium_server.architectures.capabilities import FinishReason
 from trivium_server.architectures.genai import GenaiModel
 from trivium_server.errors import DeadlineExceeded, QueueFull, QueueTimeout, TriviumError
+
+pytestmark = pytest.mark.long
 
 
 @pytest.mark.parametrize(
@@ -64,14 +67,19 @@ def test_slow_reader_gets_the_same_text_in_fewer_deltas(model: GenaiModel, loop:
     loop.run(run())
 
 
+def every_kind_in(outcomes: Mapping[str, int]) -> bool:
+    is_late = bool({"DEADLINE_EXCEEDED", "QUEUE_TIMEOUT"} & set(outcomes))
+    return is_late and {"finished", "left", "QUEUE_FULL"} <= set(outcomes)
+
+
 def test_a_storm_of_joins_leaves_cancels_and_deadlines_returns_every_slot(
     model: GenaiModel, loop: asyncio.Runner
 ) -> None:
     rng = random.Random(20)
     outcomes: dict[str, int] = {}
 
-    async def one_call(index: int) -> None:
-        await asyncio.sleep(rng.uniform(0.0, 3.0))
+    async def one_call(index: int, within_s: float) -> None:
+        await asyncio.sleep(rng.uniform(0.0, within_s))
         request = ask(
             "word " * rng.choice([1, 2, 33, 90]),
             max_output_tokens=rng.randint(1, 24),
@@ -94,22 +102,24 @@ def test_a_storm_of_joins_leaves_cancels_and_deadlines_returns_every_slot(
             outcome = error.reason
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
 
-    async def run() -> None:
-        calls = [asyncio.create_task(one_call(index)) for index in range(120)]
-        await asyncio.sleep(1.5)
+    async def storm(within_s: float) -> None:
+        calls = [asyncio.create_task(one_call(index, within_s)) for index in range(120)]
+        await asyncio.sleep(within_s / 2)
         for call in rng.sample(calls, 15):
             call.cancel()
         results = await asyncio.gather(*calls, return_exceptions=True)
         assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while model.engine.num_accepted:
                 await asyncio.sleep(0.01)
 
-    loop.run(run())
-    assert model.engine.num_live_slots == 0
-    # The storm was one: every kind of outcome was there.
-    assert {"finished", "left", "QUEUE_FULL"} <= set(outcomes), outcomes
-    assert {"DEADLINE_EXCEEDED", "QUEUE_TIMEOUT"} & set(outcomes), outcomes
+    # On a busy machine, so much at once leaves nearly all refused: then once more, and slower.
+    for within_s in (3.0, 6.0, 12.0, 24.0):
+        loop.run(storm(within_s))
+        assert model.engine.num_live_slots == 0
+        if every_kind_in(outcomes):
+            break
+    assert every_kind_in(outcomes), outcomes
 
 
 def test_cancelled_returns_the_slot_within_two_steps(model: GenaiModel, loop: asyncio.Runner) -> None:
@@ -147,7 +157,7 @@ def test_a_full_queue_refuses_at_once_and_does_nothing(model: GenaiModel, loop: 
 def test_a_deadline_ends_a_running_answer_and_keeps_its_count(model: GenaiModel, loop: asyncio.Runner) -> None:
     async def run() -> None:
         answer = await model.generate(
-            ask("a", max_output_tokens=400, min_output_tokens=400), deadline_s=time.monotonic() + 0.5
+            ask("a", max_output_tokens=400, min_output_tokens=400), deadline_s=time.monotonic() + 1.5
         )
         with pytest.raises(DeadlineExceeded):
             async for _ in answer:

@@ -38,7 +38,7 @@ def asked(model: EmbeddingClassifier, seen: Image, deadline_s: float | None = No
 
 
 async def idle(model: EmbeddingClassifier) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while model.stats.num_accepted or model.stats.num_callers:
             await asyncio.sleep(0.005)
 

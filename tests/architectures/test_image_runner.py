@@ -40,7 +40,7 @@ async def started(*, num_runners: int = RUNNERS, max_callers: int = 300) -> Asyn
 
 
 async def idle(runner: ImageRunner) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while runner.stats.num_accepted or runner.stats.num_callers:
             await asyncio.sleep(0.005)
 
@@ -51,6 +51,30 @@ def work(name: int, *, takes_s: float = 0.0, cost: int = USUAL) -> ImageWork[int
         return 10 * value
 
     return ImageWork(prepare=lambda: name, infer=infer, cost=cost)
+
+
+class Gate:
+    """Holds runs back until it is opened, and counts those that arrived."""
+
+    def __init__(self) -> None:
+        self.num_arrived = 0
+        self._is_open = threading.Event()
+
+    def work(self, name: int, *, cost: int = USUAL) -> ImageWork[int, int]:
+        def infer(value: int) -> int:
+            self.num_arrived += 1
+            assert self._is_open.wait(60)
+            return 10 * value
+
+        return ImageWork(prepare=lambda: name, infer=infer, cost=cost)
+
+    async def arrival(self, num: int) -> None:
+        async with asyncio.timeout(60):
+            while self.num_arrived < num:
+                await asyncio.sleep(0.002)
+
+    def open(self) -> None:
+        self._is_open.set()
 
 
 def raising(error: Exception) -> ImageWork[int, int]:
@@ -107,12 +131,11 @@ async def test_a_caller_with_one_run_does_not_wait_for_one_with_many() -> None:
         with runner.call(soon(), VisionMeter()) as call:
             bulk = asyncio.create_task(call.all(work(index, takes_s=0.005) for index in range(200)))
             await asyncio.sleep(0.02)
-            begun = time.monotonic()
+            before = runner.stats.num_batches
             await runner.run(work(0), deadline_s=soon(), meter=VisionMeter())
-            waited_s = time.monotonic() - begun
             assert not bulk.done()
+            assert runner.stats.num_batches - before < 100
             await bulk
-    assert waited_s < 0.5
 
 
 async def test_callers_with_many_runs_share() -> None:
@@ -140,7 +163,7 @@ async def test_meter_says_what_the_runs_took() -> None:
     # From the first run of the model to the end of the last: the second preparation is in between.
     assert 0.25 <= meter.inference_s < elapsed_s
     assert 0.3 <= meter.compute_s <= elapsed_s
-    assert 0 <= meter.queue_s < 0.2
+    assert 0 <= meter.queue_s <= elapsed_s - 0.3
 
 
 @pytest.mark.parametrize(
@@ -170,21 +193,24 @@ async def test_a_defect_ends_its_call_with_what_it_raised(caplog: pytest.LogCapt
 
 async def test_too_many_callers_are_refused_at_once() -> None:
     async with started(max_callers=2) as runner:
+        gate = Gate()
         calls = [
-            asyncio.create_task(runner.run(work(1, takes_s=0.1), deadline_s=soon(), meter=VisionMeter()))
-            for _ in range(2)
+            asyncio.create_task(runner.run(gate.work(1), deadline_s=soon(), meter=VisionMeter())) for _ in range(2)
         ]
-        await asyncio.sleep(0.02)
+        await gate.arrival(2)
         with pytest.raises(QueueFull) as refused:
             await runner.run(work(1), deadline_s=soon(), meter=VisionMeter())
         assert refused.value.retry_after_s > 0
+        gate.open()
         assert await asyncio.gather(*calls) == [10, 10]
 
 
 async def test_deadline_that_passes_while_waiting() -> None:
     async with started(num_runners=1) as runner:
-        busy = asyncio.create_task(runner.run(work(1, takes_s=0.2, cost=900), deadline_s=soon(), meter=VisionMeter()))
-        await asyncio.sleep(0.02)
+        gate = Gate()
+        busy = asyncio.create_task(runner.run(gate.work(1, cost=900), deadline_s=soon(), meter=VisionMeter()))
+        await gate.arrival(1)
+        asyncio.get_running_loop().call_later(0.2, gate.open)
         with pytest.raises(QueueTimeout):
             await runner.run(work(2, cost=900), deadline_s=time.monotonic() + 0.05, meter=VisionMeter())
         assert await busy == 10
@@ -192,7 +218,7 @@ async def test_deadline_that_passes_while_waiting() -> None:
 
 async def test_deadline_that_passes_between_runs() -> None:
     async with started(num_runners=1) as runner:
-        with pytest.raises(DeadlineExceeded), runner.call(time.monotonic() + 0.1, VisionMeter()) as call:
+        with pytest.raises(DeadlineExceeded), runner.call(time.monotonic() + 0.5, VisionMeter()) as call:
             await call.all(work(index, takes_s=0.03) for index in range(100))
 
 
@@ -216,11 +242,13 @@ async def test_cancelled_calls_leave_nothing() -> None:
 
 async def test_close_ends_what_runs_and_refuses_more() -> None:
     async with started() as runner:
+        gate = Gate()
         calls = [
-            asyncio.create_task(runner.run(work(index, takes_s=0.1), deadline_s=soon(), meter=VisionMeter()))
+            asyncio.create_task(runner.run(gate.work(index), deadline_s=soon(), meter=VisionMeter()))
             for index in range(20)
         ]
-        await asyncio.sleep(0.02)
+        await gate.arrival(RUNNERS)
+        asyncio.get_running_loop().call_later(0.1, gate.open)
         await runner.close(0.0)
         ended = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(each) for each in ended} <= {CallAborted, int}

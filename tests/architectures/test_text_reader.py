@@ -210,7 +210,7 @@ def test_cancelled_call_leaves_no_work(loop: asyncio.Runner, reader: PageReader)
             asyncio.get_running_loop().call_later(rng.uniform(0, 1.5), task.cancel)
         await asyncio.gather(*tasks, return_exceptions=True)
         assert reader.stats.num_waiting == reader.stats.num_callers == 0
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while reader.stats.num_accepted:
                 await asyncio.sleep(0.01)
 
@@ -328,14 +328,14 @@ def test_crowded_page_leaves_no_work_once_its_call_has_ended(
             reading.cancel()
         with pytest.raises((asyncio.CancelledError, DeadlineExceeded)):
             await reading
-        assert reader.stats.num_waiting == reader.stats.num_callers == 0
-        # What runs is a look or a line or a few.
-        async with asyncio.timeout(3):
+        left = reader.stats
+        assert left.num_waiting == left.num_callers == 0
+        async with asyncio.timeout(60):
             while reader.stats.num_accepted:
                 await asyncio.sleep(0.01)
-        done = reader.stats.num_batches
         await asyncio.sleep(0.2)
-        assert reader.stats.num_batches == done
+        # Only what ran was finished: a look or a line or a few.
+        assert reader.stats.num_batches <= left.num_batches + left.num_running_batches
 
     loop.run(give_up())
 

@@ -18,6 +18,8 @@ from examples.search.searching import Searcher
 from tests.serving import RunningServer
 from trivium_models.store import Store
 
+pytestmark = pytest.mark.long
+
 _MODEL = "all-minilm-l6-v2-int8"
 _LIMIT = 200
 

@@ -383,7 +383,7 @@ def child(tmp_path: Path, index: PackageServer, *, stop_at_export: bool = False)
 
 def wait_for_part(store: Store, index: PackageServer, at_least: int) -> Path:
     part = store.path / ".downloads" / f"{sha256(index.wheel)}.part"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not part.exists() or part.stat().st_size < at_least:
         assert time.monotonic() < deadline, "the child never began its download"
         time.sleep(0.02)

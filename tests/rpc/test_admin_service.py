@@ -13,11 +13,12 @@ from google.rpc import error_details_pb2
 
 from tests.rpc.requests import chat
 from tests.server.stores import write_model
-from tests.serving import MODEL, Failure, RunningServer
+from tests.serving import MODEL, Failure, RunningServer, wait_until
 from trivium.admin.v1 import admin_pb2 as pb
 from trivium.admin.v1.admin_pb2_grpc import AdminServiceStub as Stub
 from trivium.v1 import generation_pb2, models_pb2
 from trivium.v1.generation_pb2_grpc import TextGenerationServiceStub
+from trivium_server.architectures.model_state import ModelState
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +159,8 @@ def test_load_joins_unload_aborts_and_load_again(own_server: RunningServer) -> N
         source = chat("Tell me a very long story.", max_output_tokens=450, min_output_tokens=450)
         running = text.StreamGenerate(generation_pb2.StreamGenerateRequest(input=source))
         next(iter(running))
-        unload = admin.UnloadModel.future(pb.UnloadModelRequest(model=MODEL, drain_timeout=Duration(nanos=300_000_000)))
-        time.sleep(0.1)
+        unload = admin.UnloadModel.future(pb.UnloadModelRequest(model=MODEL, drain_timeout=Duration(seconds=1)))
+        assert wait_until(lambda: own_server.app.catalog.status(MODEL).state is ModelState.DRAINING)
         with pytest.raises(grpc.RpcError) as caught:
             text.Generate(generation_pb2.GenerateRequest(input=chat("Hi")))
         failure = Failure(caught.value)
@@ -183,7 +184,7 @@ def test_unload_waits_for_running_calls(own_server: RunningServer) -> None:
         source = chat("Tell me a story.", max_output_tokens=60, min_output_tokens=60)
         running = text.StreamGenerate(generation_pb2.StreamGenerateRequest(input=source))
         next(iter(running))
-        unload = admin.UnloadModel.future(pb.UnloadModelRequest(model=MODEL))
+        unload = admin.UnloadModel.future(pb.UnloadModelRequest(model=MODEL, drain_timeout=Duration(seconds=120)))
         *_, last = running
         assert last.HasField("completed")
         assert unload.result(30).model.state == models_pb2.MODEL_STATE_AVAILABLE

@@ -72,6 +72,7 @@ def test_a_template_without_end_is_one_clear_error(stub: Stub, text: str, proble
     assert f"the chat template of model '{MODEL}' {problem}" in failure.message
 
 
+@pytest.mark.alone
 def test_others_are_served_while_a_template_runs(stub: Stub) -> None:
     hanging = stub.CountTokens.future(pb.CountTokensRequest(input=chat("hang")), timeout=60)
     served = 0

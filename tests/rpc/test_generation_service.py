@@ -1,5 +1,6 @@
 """TextGenerationService with the real default model, over a real channel."""
 
+import dataclasses
 import math
 from typing import Any  # fields of many types, by name
 
@@ -174,14 +175,16 @@ class TestEndings:
 
     @pytest.mark.parametrize("is_streamed", [True, False])
     def test_deadline_ends_with_reason_and_usage(
-        self, grpc_stub: Stub, server: RunningServer, long_input: pb.GenerationInput, *, is_streamed: bool
+        self, server: RunningServer, long_input: pb.GenerationInput, *, is_streamed: bool
     ) -> None:
-        def call() -> object:
+        def call(stub: Stub) -> object:
             if is_streamed:
-                return list(grpc_stub.StreamGenerate(pb.StreamGenerateRequest(input=long_input), timeout=3.0))
-            return grpc_stub.Generate(pb.GenerateRequest(input=long_input), timeout=3.0)
+                return list(stub.StreamGenerate(pb.StreamGenerateRequest(input=long_input), timeout=60))
+            return stub.Generate(pb.GenerateRequest(input=long_input), timeout=60)
 
-        failure = refused(call)
+        # The server's own limit: the caller's clock, which gives no reason, cannot be the first to end the call.
+        with SecondDoor(server, max_deadline_s=3.0) as channel:
+            failure = refused(lambda: call(Stub(channel)))
         assert (failure.code, failure.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
         used = common_pb2.Usage.FromString(failure.trailing["trivium-usage-bin"])
         assert used.tokens.input_tokens > 0
@@ -191,7 +194,7 @@ class TestEndings:
     def test_heartbeats_come_while_nothing_else_does(
         self, server: RunningServer, model_input: pb.GenerationInput
     ) -> None:
-        with ShortHeartbeats(server) as channel:
+        with SecondDoor(server, heartbeat_s=0.001) as channel:
             request = pb.StreamGenerateRequest(
                 input=model_input, stream=pb.StreamOptions(emit_heartbeats=True, min_tokens_per_event=1024)
             )
@@ -208,11 +211,13 @@ class TestEndings:
         return chat("Tell me a long story.", max_output_tokens=40, min_output_tokens=40)
 
 
-class ShortHeartbeats:
-    """A second door to the same catalog, whose heartbeats come after a millisecond."""
+class SecondDoor:
+    """Another way to the same catalog, with heartbeats and a limit of its own."""
 
-    def __init__(self, server: RunningServer) -> None:
+    def __init__(self, server: RunningServer, *, heartbeat_s: float = 60.0, max_deadline_s: float = 3600.0) -> None:
         self._server = server
+        self._heartbeat_s = heartbeat_s
+        self._limits = dataclasses.replace(server.config.limits, max_deadline_s=max_deadline_s)
 
     def __enter__(self) -> grpc.Channel:
         port = self._server.run(self._start())
@@ -229,10 +234,11 @@ class ShortHeartbeats:
         from trivium_server.rpc.boundary import Boundary
         from trivium_server.rpc.generation import TextGenerationService
 
-        limits = self._server.config.limits
-        boundary = Boundary(limits=limits, admission=Admission(4), metrics=self._server.metrics, instance_id="door")
+        boundary = Boundary(
+            limits=self._limits, admission=Admission(4), metrics=self._server.metrics, instance_id="door"
+        )
         self._door = grpc.aio.server(interceptors=(boundary,))
-        service = TextGenerationService(self._server.app.catalog, limits, heartbeat_s=0.001)
+        service = TextGenerationService(self._server.app.catalog, self._limits, heartbeat_s=self._heartbeat_s)
         add_TextGenerationServiceServicer_to_server(service, self._door)
         port = self._door.add_insecure_port("127.0.0.1:0")
         await self._door.start()

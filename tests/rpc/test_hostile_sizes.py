@@ -17,6 +17,7 @@ HUGE = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("field", HUGE)
 def test_a_huge_list_is_refused_for_its_length_alone(grpc_channel: grpc.Channel, field: str) -> None:
     source = pb.GenerationInput(model=MODEL, text="Hi", sampling=HUGE[field])
@@ -41,6 +42,7 @@ def test_only_so_many_tokens_are_listed(grpc_channel: grpc.Channel) -> None:
     assert Failure(caught.value).metadata == {"field": "include_tokens", "actual": "16385", "limit": "16384"}
 
 
+@pytest.mark.alone
 def test_unparsable_megabytes_are_refused_quickly(grpc_channel: grpc.Channel) -> None:
     call = grpc_channel.unary_unary("/trivium.v1.TextGenerationService/Generate", None, None)
     started = time.monotonic()
@@ -50,6 +52,7 @@ def test_unparsable_megabytes_are_refused_quickly(grpc_channel: grpc.Channel) ->
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.alone
 def test_tokenizing_a_megabyte_does_not_stop_the_others(grpc_channel: grpc.Channel) -> None:
     source = pb.GenerationInput(model=MODEL, text="1" * 2**20)
     counting = TextGenerationServiceStub(grpc_channel).CountTokens.future(pb.CountTokensRequest(input=source))

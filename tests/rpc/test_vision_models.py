@@ -147,6 +147,7 @@ def test_faces_of_a_large_jpeg_are_found_alike_in_half_of_it(stub: Stub) -> None
         assert getattr(one.box, side) == pytest.approx(getattr(other.box, side), abs=0.002)
 
 
+@pytest.mark.alone
 def test_a_blank_image_and_every_face_take_little_time(stub: Stub) -> None:
     """All of the heat map has about one value, so that everything is a candidate, and each overlaps its neighbours."""
     content = cv2.imencode(".png", np.zeros((1024, 1024, 3), np.uint8))[1].tobytes()

@@ -211,7 +211,8 @@ async def test_a_query_is_in_the_next_batch_while_ten_thousand_items_are_asked_f
             await asyncio.sleep(0.001)
         query = tasks.create_task(one_call(batcher, [Text(18, -1)]))
         waiting = batcher.stats.num_waiting
-        while batcher.stats.num_waiting == waiting:
+        # The express may have taken it already.
+        while batcher.stats.num_waiting == waiting and not query.done():
             await asyncio.sleep(0.001)
         queried.set()
         assert await query == ["-1: 18"]
@@ -346,12 +347,12 @@ async def test_what_waits_past_its_deadline_does_not_run() -> None:
     gate = Gate()
     async with running(make(gate.run, window_tokens=100)) as batcher:
         began_s = time.monotonic()
-        limit_s = 0.05
+        limit_s = 1.0
         started = asyncio.create_task(one_call(batcher, [Text(50, 1), Text(5, 2)], began_s + limit_s))
         await gate.arrival()
         waiting = asyncio.create_task(one_call(batcher, [Text(10, 3)], began_s + limit_s))
         patient = asyncio.create_task(one_call(batcher, [Text(10, 4)]))
-        await asyncio.sleep(2 * limit_s)
+        await asyncio.sleep(began_s + 1.1 * limit_s - time.monotonic())
         gate.open()
         with pytest.raises(QueueTimeout):
             await waiting
@@ -529,11 +530,11 @@ async def test_a_query_does_not_wait_for_running_bulk() -> None:
     batcher = make(run, num_runners=2)
     batcher.start()
     try:
-        with batcher.open(math.inf) as bulk, batcher.open(time.monotonic() + 30) as query:
+        with batcher.open(math.inf) as bulk, batcher.open(time.monotonic() + 60) as query:
             running = asyncio.create_task(bulk.all([Text(100, name) for name in range(400)]))
             while batcher.stats.num_running_batches < 2:
                 await asyncio.sleep(0.001)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 for name in range(3):
                     assert await query.all([Text(8, name)]) == [f"{name}: 8"]
             assert not running.done()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pexpect
 
+from tests.serving import wait_until
+
 TRIVIUM = str(Path(sys.executable).with_name("trivium"))
 
 
@@ -19,6 +21,24 @@ def environment(tmp_path: Path, target: str) -> dict[str, str]:
         "COLUMNS": "100",
         "PROMPT_TOOLKIT_NO_CPR": "1",
     }
+
+
+def until_it_waits(pid: int) -> None:
+    """Returns once the main thread of a process has done nothing for a while.
+
+    An interrupt that comes while it is inside grpc's C code is lost.
+    """
+    stat = Path(f"/proc/{pid}/task/{pid}/stat")
+    looks: list[list[str]] = []
+
+    def is_waiting() -> bool:
+        fields = stat.read_text().rpartition(")")[2].split()
+        state_and_times = [fields[0], *fields[11:13]]
+        looks[:] = [look for look in looks if look == state_and_times] if fields[0] == "S" else []
+        looks.append(state_and_times)
+        return len(looks) > 20
+
+    assert wait_until(is_waiting, seconds=60)
 
 
 def leave(running: "pexpect.spawn[str]") -> None:
@@ -41,11 +61,11 @@ class Command:
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",  # so that a test can give bytes that are no text
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
     def spawn(self, *arguments: str) -> "pexpect.spawn[str]":
         return pexpect.spawn(
-            TRIVIUM, list(arguments), env=self.environment, encoding="utf-8", timeout=20, dimensions=(40, 100)
+            TRIVIUM, list(arguments), env=self.environment, encoding="utf-8", timeout=60, dimensions=(40, 100)
         )

@@ -164,8 +164,8 @@ def stream(messages: Sequence[Message], then: Act | None = None) -> Act:
     return act
 
 
-def hang(limit_s: float = 30) -> Act:
-    """Says nothing until the call is over."""
+def hang(limit_s: float = 120) -> Act:
+    """Says nothing until the call is over; the limit is longer than any test waits for that."""
 
     def act(request: Message, context: grpc.ServicerContext) -> object:
         over = threading.Event()

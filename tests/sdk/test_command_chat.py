@@ -1,12 +1,11 @@
 """`trivium chat`, in a pipe and in a terminal."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 
-from tests.sdk.command import Command, leave
+from tests.sdk.command import Command, leave, until_it_waits
 from tests.sdk.scripted import ScriptedServer, events, fail, hang, stream
 from tests.serving import MODEL
 from trivium import _calls
@@ -77,15 +76,15 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(faulty: Command, faults: Scrip
     running.expect("> ")
     running.sendintr()
     running.expect("Ctrl-D leaves")
-    running.send("Hi\r")
-    running.expect("Red")
-    running.sendintr()
-    running.expect("stopped")
-    assert faults.cancelled.wait(2)
-    running.send("Ho\r")
-    running.expect("Red")
-    running.sendintr()
-    running.expect("stopped")
+    running.expect("> ")
+    for text in ("Hi", "Ho"):
+        running.send(f"{text}\r")
+        running.expect("Red")
+        until_it_waits(running.pid)
+        running.sendintr()
+        running.expect("stopped")
+        assert faults.cancelled.wait(20)
+        running.expect("> ")
     running.send("/quit\r")
     leave(running)
     assert running.exitstatus == 0
@@ -113,7 +112,7 @@ def test_ctrl_c_leaves_no_mark_in_a_rendered_answer(faulty: Command, faults: Scr
     running.expect("> ")
     running.send("Hi\r")
     running.expect("Red")
-    time.sleep(0.3)  # until all is drawn
+    until_it_waits(running.pid)
     running.sendintr()
     running.expect("stopped")
     assert "^C" not in running.before

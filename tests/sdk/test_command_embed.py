@@ -16,6 +16,7 @@ import pytest
 from tests.sdk.command import TRIVIUM, Command
 from tests.sdk.embedding_script import LOST, embed, embed_stream, info, refused_item, vector_of
 from tests.sdk.scripted import Act, ScriptedServer, hang, reply
+from tests.serving import wait_until
 from trivium import _calls
 from trivium.v1 import analysis_pb2, common_pb2, embedding_pb2
 
@@ -74,15 +75,14 @@ def test_standard_input(faulty: Command, faults: ScriptedServer, tmp_path: Path)
 
 def slowly(seen: list[str], until: int) -> Act:
     """Answers so many texts and then says nothing, so that a run can be killed there."""
-    return embed_stream(cut_after=until, cut=hang(60), seen=seen, group=20)
+    return embed_stream(cut_after=until, cut=hang(), seen=seen, group=20)
 
 
 def wait_for_rows(out: Path, at_least: int) -> None:
     state = out.with_name(f"{out.name}.partial.json")
-    end = time.monotonic() + 20
-    while not (state.exists() and json.loads(state.read_text())["rows"] >= at_least):
-        assert time.monotonic() < end, "no checkpoint was written"
-        time.sleep(0.05)
+    assert wait_until(lambda: state.exists() and json.loads(state.read_text())["rows"] >= at_least, seconds=60), (
+        "no checkpoint was written"
+    )
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -102,7 +102,7 @@ def test_stopped_run_goes_on(
     with subprocess.Popen(command, env=faulty.environment, stderr=subprocess.PIPE) as running:
         wait_for_rows(out, 1)
         running.send_signal(how)
-        _, printed = running.communicate(timeout=20)
+        _, printed = running.communicate(timeout=60)
         assert running.returncode == (-signal.SIGKILL if how is signal.SIGKILL else 130)
         if how is signal.SIGINT:
             assert b"of 500 vectors are kept; the same command goes on" in printed
@@ -213,9 +213,7 @@ def test_two_runs_do_not_share_a_file(faulty: Command, faults: ScriptedServer, n
     out = tmp_path / "out.npy"
     with subprocess.Popen([TRIVIUM, "embed", str(notes), "-o", str(out)], env=faulty.environment) as running:
         try:
-            end = time.monotonic() + 20
-            while not faults.received[1:] and time.monotonic() < end:
-                time.sleep(0.05)
+            assert wait_until(lambda: bool(faults.received[1:]), seconds=60)
             done = faulty.run("embed", str(notes), "-o", str(out))
         finally:
             running.kill()

@@ -2,14 +2,13 @@
 
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.sdk.command import TRIVIUM, Command, leave
+from tests.sdk.command import TRIVIUM, Command, leave, until_it_waits
 from tests.sdk.scripted import ScriptedServer, events, hang, stream
-from tests.serving import MODEL
+from tests.serving import MODEL, wait_until
 from trivium import _calls
 
 WRONG_USAGE = [
@@ -132,10 +131,11 @@ def test_ctrl_c_stops_generate_and_its_call(faulty: Command, faults: ScriptedSer
     faults.script(_calls.STREAM_GENERATE, stream(events("Red", finish=False, completed=False), hang()))
     running = faulty.spawn("generate", "Hi")
     running.expect("Red")
+    until_it_waits(running.pid)
     running.sendintr()
     leave(running)
     assert running.exitstatus == 130
-    assert faults.cancelled.wait(2)
+    assert faults.cancelled.wait(20)
     assert "Traceback" not in running.before
 
 
@@ -144,18 +144,17 @@ def test_ctrl_c_stops_a_waiting_call(faulty: Command, faults: ScriptedServer) ->
     process = subprocess.Popen(
         [TRIVIUM, "generate", "Hi", "--no-stream"], env=faulty.environment, stderr=subprocess.PIPE, text=True
     )
-    while not any(call.path == _calls.GENERATE.path for call in faults.received):
-        assert process.poll() is None
-    # The server has the call an instant before the client waits for it; inside grpc's C code that instant is deaf.
-    time.sleep(0.5)
+    assert wait_until(lambda: any(call.path == _calls.GENERATE.path for call in faults.received), seconds=60)
+    # The server has the call an instant before the client waits for it.
+    until_it_waits(process.pid)
     process.send_signal(signal.SIGINT)
     try:
-        _, stderr = process.communicate(timeout=10)
+        _, stderr = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 130
     assert stderr.strip() == ""
-    assert faults.cancelled.wait(2)
+    assert faults.cancelled.wait(20)
 
 
 def test_broken_stream_leaves_the_text_and_one_line(faulty: Command, faults: ScriptedServer) -> None:

@@ -11,14 +11,19 @@ from tests.server.processes import ServerProcess
 from tests.serving import MODEL
 
 
-@pytest.fixture
-def idle(tmp_path: Path, model_store: Path) -> Iterator[Command]:
-    """`trivium` with a server that has loaded nothing."""
-    store = tmp_path / "store"
-    store.mkdir()
+@pytest.fixture(scope="module")
+def server_process(tmp_path_factory: pytest.TempPathFactory, model_store: Path) -> Iterator[ServerProcess]:
+    """A server with one model, which is not loaded before a test loads it."""
+    store = tmp_path_factory.mktemp("store")
     (store / MODEL).symlink_to(model_store / MODEL)
     with ServerProcess(store, "--model", "none") as server:
-        yield Command(tmp_path, server.address)
+        yield server
+
+
+@pytest.fixture
+def idle(tmp_path: Path, server_process: ServerProcess) -> Command:
+    """`trivium` with a server that has loaded nothing; a test that loads unloads."""
+    return Command(tmp_path, server_process.address)
 
 
 def test_model_is_loaded_called_and_unloaded(idle: Command) -> None:
@@ -46,6 +51,7 @@ def test_load_shows_its_progress_on_a_terminal(idle: Command) -> None:
     loading.expect(f"{MODEL} is ready")
     leave(loading)
     assert loading.exitstatus == 0
+    assert idle.run("models", "unload", MODEL).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from tests.rpc.toy_encoders import ToyServer
 from tests.sdk.command import Command
 from tests.sdk.faces import Face
-from tests.serving import RunningServer
+from tests.serving import RunningServer, wait_until
 from trivium import Capability, EmbeddingKind, ScoreScale, errors
 from trivium_models.store import Store
 
@@ -90,10 +89,7 @@ def test_refusals_name_the_field(face: Face) -> None:
 
 def test_stopped_reader_frees_the_server(face: Face, encoder: RunningServer) -> None:
     assert face.first("embed_stream", itertools.cycle(TEXTS)) is not None
-    deadline = time.monotonic() + 5
-    while encoder.app._admission.in_flight:
-        assert time.monotonic() < deadline, "the call goes on at the server"
-        time.sleep(0.02)
+    assert wait_until(lambda: not encoder.app._admission.in_flight), "the call goes on at the server"
 
 
 def test_commands(tmp_path: Path, encoder: RunningServer) -> None:

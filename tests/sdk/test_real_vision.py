@@ -1,7 +1,6 @@
 """Both clients and the command against the real service, the real models, and real photos."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from PIL import Image
 from tests.photos import photo
 from tests.sdk.command import Command
 from tests.sdk.faces import Face
-from tests.serving import RunningServer
+from tests.serving import RunningServer, wait_until
 from trivium import Capability, errors, vision
 from trivium_models.store import Store
 
@@ -166,10 +165,7 @@ def test_stopped_reader_frees_the_server(face: Face, seer: RunningServer) -> Non
             yield photo("coffee.png")
 
     assert face.first("vision.analyze_stream", camera(), "detect").frame_number == 0
-    deadline = time.monotonic() + 5
-    while seer.app._admission.in_flight:
-        assert time.monotonic() < deadline, "the call goes on at the server"
-        time.sleep(0.02)
+    assert wait_until(lambda: not seer.app._admission.in_flight), "the call goes on at the server"
 
 
 def test_models_tell_what_they_do(face: Face) -> None:

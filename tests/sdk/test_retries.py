@@ -74,8 +74,8 @@ def test_deadline_ends_retries(connect: Connect, faults: ScriptedServer) -> None
     faults.script(_calls.GENERATE, UNAVAILABLE)
     patient = RetryPolicy(max_attempts=50, initial_backoff_s=0.2, max_backoff_s=0.2)
     with pytest.raises(errors.TriviumError):
-        connect(faults.target, retry=patient).call("text.generate", "Hi", timeout_s=0.5)
-    assert 2 <= len(faults.received) <= 5
+        connect(faults.target, retry=patient).call("text.generate", "Hi", timeout_s=2)
+    assert 2 <= len(faults.received) <= 21
 
 
 def test_stream_is_retried_before_its_first_event(connect: Connect, faults: ScriptedServer) -> None:

@@ -57,7 +57,7 @@ class Cage:
         self.most_concurrent = max(self.most_concurrent, self.concurrent)
         try:
             progress(0.5)
-            assert self.may_load.wait(10)
+            assert self.may_load.wait(60)
             if self.error:
                 raise self.error
             progress(1.0)
@@ -85,7 +85,7 @@ async def load(catalog: Catalog, name: str) -> list[ModelState]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -227,7 +227,7 @@ def test_the_shortest_grace_of_an_unload_counts(tmp_path: Path, cage: Cage) -> N
             await until(lambda: catalog.status("jack").state is ModelState.DRAINING)
             await catalog.close(0.0)
             assert (await other).state is ModelState.AVAILABLE
-            assert asyncio.get_running_loop().time() - begun < 5
+            assert asyncio.get_running_loop().time() - begun < 30
 
     asyncio.run(run())
 
@@ -253,7 +253,7 @@ def test_close_abandons_a_load(tmp_path: Path, cage: Cage) -> None:
         cage.may_load.clear()
         loads = [asyncio.create_task(load(catalog, name)) for name in ("polly", "jack")]
         await until(lambda: cage.loads == 1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await catalog.close(60.0)
         for task in loads:
             with pytest.raises(ServerDraining):

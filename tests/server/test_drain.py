@@ -17,7 +17,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from tests.rpc.requests import chat
 from tests.server.processes import ServerProcess
 from tests.server.stores import write_model
-from tests.serving import MODEL, Failure
+from tests.serving import MODEL, Failure, wait_until
 from trivium.admin.v1 import admin_pb2
 from trivium.admin.v1.admin_pb2_grpc import AdminServiceStub
 from trivium.v1 import generation_pb2 as pb
@@ -25,7 +25,11 @@ from trivium.v1 import models_pb2
 from trivium.v1.generation_pb2_grpc import TextGenerationServiceStub
 from trivium.v1.models_pb2_grpc import ModelServiceStub
 
+pytestmark = pytest.mark.long
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SLOW_DRAIN = {"TRIVIUM_DRAIN_HEALTH_WAIT_S": "2", "TRIVIUM_DRAIN_GRACE_S": "600"}
+# One has more to make than it can while health is waited for.
+NUMS_TOKENS = [300, *[100] * 7]
 
 
 class Reader(threading.Thread):
@@ -50,31 +54,42 @@ class Reader(threading.Thread):
             self.started.set()
 
 
+def soon_refused(channel: grpc.Channel) -> Failure:
+    """Why the server takes no more calls, once it does not."""
+    refusals: list[grpc.RpcError] = []
+
+    def is_refused() -> bool:
+        try:
+            TextGenerationServiceStub(channel).CountTokens(pb.CountTokensRequest(input=chat("Hi")))
+        except grpc.RpcError as error:
+            refusals.append(error)
+        return bool(refusals)
+
+    assert wait_until(is_refused)
+    return Failure(refusals[0])
+
+
 def test_sigterm_lets_eight_streams_finish_and_accepts_nothing_new(model_store: Path) -> None:
     with (
-        ServerProcess(model_store, "--model", MODEL, TRIVIUM_DRAIN_HEALTH_WAIT_S="0.5") as server,
+        ServerProcess(model_store, "--model", MODEL, **SLOW_DRAIN) as server,
         grpc.insecure_channel(server.address) as channel,
     ):
         server.wait_for(r" ready  ")
         health = HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service="trivium.v1.TextGenerationService"))
         next(health)
-        readers = [Reader(channel, 150, seed) for seed in range(8)]
+        readers = [Reader(channel, num, seed) for seed, num in enumerate(NUMS_TOKENS)]
         for reader in readers:
-            assert reader.started.wait(30)
+            assert reader.started.wait(60)
         server.signal(signal.SIGTERM)
         assert next(health).status == NOT_SERVING, "health turns first"
         # Within the health wait, late calls are still answered.
-        late = TextGenerationServiceStub(channel).CountTokens(pb.CountTokensRequest(input=chat("Hi")))
-        assert late.token_count
-        time.sleep(0.8)
-        with pytest.raises(grpc.RpcError) as caught:
-            TextGenerationServiceStub(channel).CountTokens(pb.CountTokensRequest(input=chat("Hi")))
-        assert Failure(caught.value).reason == "SERVER_DRAINING"
-        for reader in readers:
-            reader.join(60)
+        assert TextGenerationServiceStub(channel).CountTokens(pb.CountTokensRequest(input=chat("Hi"))).token_count
+        assert soon_refused(channel).reason == "SERVER_DRAINING"
+        for reader, num in zip(readers, NUMS_TOKENS, strict=True):
+            reader.join(300)
             assert reader.failure is None
             assert reader.last is not None
-            assert reader.last.completed.info.usage.tokens.output_tokens == 150
+            assert reader.last.completed.info.usage.tokens.output_tokens == num
         assert server.exit_code() == 0
         assert "stopped" in server.lines[-1]
 
@@ -86,7 +101,7 @@ def test_calls_that_outlast_the_grace_are_aborted_with_usage(model_store: Path) 
     ):
         server.wait_for(r" ready  ")
         reader = Reader(channel, 2000, 1)
-        assert reader.started.wait(30)
+        assert reader.started.wait(60)
         server.signal(signal.SIGINT)
         reader.join(30)
         assert reader.failure is not None
@@ -107,7 +122,7 @@ def test_drain_server_does_what_sigterm_does(model_store: Path) -> None:
     ):
         server.wait_for(r" ready  ")
         reader = Reader(channel, 60, 1)
-        assert reader.started.wait(30)
+        assert reader.started.wait(60)
         answer = AdminServiceStub(channel).DrainServer(admin_pb2.DrainServerRequest(grace_period=Duration(seconds=30)))
         assert answer.in_flight_count == 1
         reader.join(30)
@@ -122,13 +137,12 @@ def test_a_second_signal_ends_the_process_at_once(model_store: Path) -> None:
     ):
         server.wait_for(r" ready  ")
         reader = Reader(channel, 2000, 1)
-        assert reader.started.wait(30)
+        assert reader.started.wait(60)
         server.signal(signal.SIGTERM)
         server.wait_for(r"draining")
-        began = time.monotonic()
         server.signal(signal.SIGTERM)
-        assert server.exit_code(5) != 0
-        assert time.monotonic() - began < 3
+        # A drain that is let run ends with 0.
+        assert server.exit_code() != 0
         reader.join(10)
 
 
@@ -177,7 +191,7 @@ def test_sigterm_does_not_wait_for_a_long_load(tmp_path: Path) -> None:
             list(joined)
         assert Failure(caught.value).reason == "SERVER_DRAINING"
         assert server.exit_code() == 0
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30
 
 
 def test_sigterm_shortens_an_unload(model_store: Path) -> None:
@@ -187,7 +201,7 @@ def test_sigterm_shortens_an_unload(model_store: Path) -> None:
     ):
         server.wait_for(r" ready  ")
         reader = Reader(channel, 4000, 1)
-        assert reader.started.wait(30)
+        assert reader.started.wait(60)
         unload = AdminServiceStub(channel).UnloadModel.future(
             admin_pb2.UnloadModelRequest(model=MODEL, drain_timeout=Duration(seconds=3600))
         )
@@ -196,7 +210,7 @@ def test_sigterm_shortens_an_unload(model_store: Path) -> None:
         server.signal(signal.SIGTERM)
         assert unload.result(30).model.state == models_pb2.MODEL_STATE_AVAILABLE
         assert server.exit_code() == 0
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30
 
 
 @pytest.mark.parametrize("work", ["threading.Event().wait", "int"])

@@ -68,7 +68,7 @@ def test_streams_go_on_within_the_grace(store: Path) -> None:
     ):
         server.wait_for(r" ready  ")
         cameras = [Camera(channel, latest_only=bool(place % 2)) for place in range(4)]
-        assert all(camera.started.wait(30) for camera in cameras)
+        assert all(camera.started.wait(60) for camera in cameras)
         server.signal(signal.SIGTERM)
         server.wait_for(r"draining")
         time.sleep(0.5)
@@ -96,7 +96,7 @@ def test_streams_that_outlast_the_grace_hear_of_it(store: Path) -> None:
     ):
         server.wait_for(r" ready  ")
         cameras = [Camera(channel, latest_only=bool(place % 2), only_one=place > 1) for place in range(4)]
-        assert all(camera.started.wait(30) for camera in cameras)
+        assert all(camera.started.wait(60) for camera in cameras)
         begun = time.monotonic()
         server.signal(signal.SIGTERM)
         for camera in cameras:
@@ -108,4 +108,4 @@ def test_streams_that_outlast_the_grace_hear_of_it(store: Path) -> None:
             assert camera.failure.detail(error_details_pb2.RetryInfo) is not None
             assert "trivium-usage-bin" in camera.failure.trailing
         assert server.exit_code() == 0
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30

@@ -120,7 +120,7 @@ def test_sentences_are_in_the_language_that_they_were_written_in(real: LanguageI
     ids=["words", "marks", "jamo"],
 )
 def test_a_huge_text_is_quick(real: LanguageIdentifier, text: str) -> None:
-    begun = time.process_time()
+    begun = time.thread_time()
     real.probabilities([text])
     # Some milliseconds; whole, the marks would take minutes.
-    assert time.process_time() - begun < 0.5
+    assert time.thread_time() - begun < 0.5

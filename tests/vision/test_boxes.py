@@ -108,9 +108,9 @@ def test_suppression_of_very_many_takes_little_time_and_is_the_beginning_of_that
     boxes = np.stack([x, y, x + 64, y + 64], axis=1)
     scores = np.random.default_rng(0).uniform(0, 1e-3, num).astype(np.float32)
     one_class = np.zeros(num, np.intp)
-    started_s = time.process_time()
+    started_s = time.thread_time()
     kept = suppressed(boxes, scores, one_class, iou_threshold=0.3, max_kept=1000)
-    assert time.process_time() - started_s < 0.5
+    assert time.thread_time() - started_s < 0.5
     assert (np.diff(scores[kept]) <= 0).all()
     clashes = overlap(boxes[kept], boxes[kept]) > 0.3
     assert clashes.sum() == len(kept)

@@ -247,7 +247,7 @@ def test_content_decides_what_a_file_is() -> None:
         assert sniff(nothing) is None
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 5), (17, 16), (257, 131), (1000, 700)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (17, 16), (257, 41), (1000, 700)])
 @pytest.mark.parametrize("options", [{"lossless": True, "method": method} for method in (0, 4, 6)] + [{"method": 4}])
 def test_what_encoders_write_as_webp_is_read(size: tuple[int, int], options: dict[str, object]) -> None:
     picture = photo(*size)

@@ -151,9 +151,9 @@ def test_word_boxes_stay_within_their_line(text: str, degrees: float) -> None:
 
 def test_thousands_of_lines_are_arranged_in_little_time() -> None:
     cells = [line("x", 60 * column, 30 * row, 20) for row in range(60) for column in range(50)]
-    started_s = time.process_time()
+    started_s = time.thread_time()
     assert len(arranged(cells)) == len(cells)
-    assert time.process_time() - started_s < 3.0
+    assert time.thread_time() - started_s < 3.0
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -147,7 +147,7 @@ def test_bands_hold_what_is_wanted(rows: list[bool], columns: list[bool], margin
 
 def test_thousands_of_lines_are_searched_in_little_time() -> None:
     lines = [(10 + 60 * column, 10 + 20 * row, 50, 12) for row in range(100) for column in range(30)]
-    started_s = time.process_time()
+    started_s = time.thread_time()
     _, found = search(page(1820, 2020, lines), lines)
-    assert time.process_time() - started_s < 3.0
+    assert time.thread_time() - started_s < 3.0
     assert len(found) == len(lines)
