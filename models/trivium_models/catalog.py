@@ -12,15 +12,35 @@ from trivium_models.toml_text import TomlTable
 
 # What holds the weights; each has an exporter in exporters.py.
 WeightsRole = Literal[
-    "gguf", "safetensors", "langid", "efficientnet_lite0", "nanodet", "centerface", "picodet", "pp_ocr"
+    "gguf",
+    "safetensors",
+    "langid",
+    "efficientnet_lite0",
+    "nanodet",
+    "centerface",
+    "picodet",
+    "pp_ocr",
+    "moonshine",
+    "whisper",
+    "silero_vad",
+    "hibari",
 ]
-Role = WeightsRole | Literal["part", "file", "license", "archive"]
+Role = WeightsRole | Literal["piece", "part", "file", "license", "archive"]
 SourceKind = Literal["pypi", "npm"]
 Precision = Literal["fp32", "int8"]
 _MIN_LIKENESS = 0.6
 _WEIGHTS: dict[str, WeightsRole] = {role: role for role in get_args(WeightsRole)}
-_ROLES: dict[str, Role] = {**_WEIGHTS, "part": "part", "file": "file", "license": "license", "archive": "archive"}
+_ROLES: dict[str, Role] = {
+    **_WEIGHTS,
+    "piece": "piece",
+    "part": "part",
+    "file": "file",
+    "license": "license",
+    "archive": "archive",
+}
 _KINDS: dict[str, SourceKind] = {kind: kind for kind in get_args(SourceKind)}
+# Weights that leave a choice.
+_OF_SEVERAL_PRECISIONS: frozenset[WeightsRole] = frozenset({"safetensors", "whisper"})
 _PRECISIONS: dict[str, Precision] = {precision: precision for precision in get_args(Precision)}
 
 
@@ -65,13 +85,15 @@ class CatalogEntry:
     """A model that can be pulled by name.
 
     installed_size_bytes is what it takes in the store, about. precision is that of the exported graph, where the
-    weights leave a choice: for safetensors, and not for the others.
+    weights leave a choice: for safetensors and whisper, and not for the others. joined: the weights, where no
+    package holds them as a whole; they are the members with the role "piece", one behind the other.
     """
 
     card: Card
     sources: tuple[PackageSource, ...]
     installed_size_bytes: int
     precision: Precision | None
+    joined: Member | None = None
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -80,8 +102,13 @@ class CatalogEntry:
 
     @property
     def weights(self) -> Member:
-        """The one member that holds the weights."""
-        return next(member for member in self.members if member.role in _WEIGHTS)
+        """The one member that holds the weights, or what the pieces give."""
+        return self.joined or next(member for member in self.members if member.role in _WEIGHTS)
+
+    @property
+    def pieces(self) -> tuple[Member, ...]:
+        """What the weights are joined of, in order; empty when a package holds them as a whole."""
+        return tuple(member for member in self.members if member.role == "piece")
 
     @property
     def weights_role(self) -> WeightsRole:
@@ -156,14 +183,18 @@ def _read_entry(path: Path) -> CatalogEntry:
         raise InvalidModelError(f"{path.name}: name is {card.name!r}; it must be the file's own name, {path.stem!r}")
     sources = tuple(_read_source(source) for source in table.tables("source"))
     members = [member for source in sources for member in source.members]
-    weights = [_WEIGHTS[member.role] for member in members if member.role in _WEIGHTS]
+    joined = _read_member(table.table("joined")) if table.has("joined") else None
+    if (joined is not None) != any(member.role == "piece" for member in members):
+        raise InvalidModelError(f"{path.name}: members are pieces where there is a table joined, and only there")
+    weights = [_WEIGHTS[member.role] for member in (*members, *([joined] if joined else [])) if member.role in _WEIGHTS]
     if len(weights) != 1:
         raise InvalidModelError(f"{path.name}: exactly one member must have a role of {', '.join(_WEIGHTS)}")
     return CatalogEntry(
         card=card,
         sources=sources,
         installed_size_bytes=table.count("installed_size_bytes"),
-        precision=_read_precision(table.table("export")) if weights == ["safetensors"] else None,
+        precision=_read_precision(table.table("export")) if weights[0] in _OF_SEVERAL_PRECISIONS else None,
+        joined=joined,
     )
 
 

@@ -11,7 +11,7 @@ from trivium_models.errors import ModelError
 from trivium_models.exporters import EXPORTERS, Ingredients
 from trivium_models.progress import LayerProgress, Progress
 from trivium_models.recipes import Prepared, Workspace
-from trivium_models.sources.archive import extract_members
+from trivium_models.sources.archive import extract_members, join_pieces
 from trivium_models.sources.fetch import fetch_archive
 
 
@@ -55,6 +55,8 @@ class CatalogRecipe:
         sources = self.entry.sources
         fetched_bytes = sum(source.size_bytes for source in sources)
         unpacked_bytes = sum(member.size_bytes for member in self.entry.members)
+        if joined := self.entry.joined:
+            unpacked_bytes += joined.size_bytes
         require_room(work.downloads, fetched_bytes + unpacked_bytes + self.entry.installed_size_bytes)
         for source in sources:
             archive = work.downloads / source.sha256
@@ -62,6 +64,8 @@ class CatalogRecipe:
             with _locked(archive):
                 fetch_archive(source, archive, progress)
                 _unpack(source, archive, work)
+        if joined:
+            join_pieces([_target(piece, work) for piece in self.entry.pieces], joined, _target(joined, work))
         return _target(self.entry.weights, work)
 
     def forget_archives(self, work: Workspace) -> None:

@@ -10,6 +10,10 @@ from trivium_models.errors import InvalidModelError
 from trivium_models.genai_folder import EXACT_GRAPH, SERVING_GRAPH, export_gguf
 from trivium_models.language_id import export_language_id
 from trivium_models.manifest import Card
+from trivium_models.speech.hibari import export_hibari
+from trivium_models.speech.moonshine import export_moonshine
+from trivium_models.speech.silero import export_silero
+from trivium_models.speech.whisper_export import export_whisper
 from trivium_models.vision.centerface import export_centerface
 from trivium_models.vision.efficientnet_export import export_efficientnet
 from trivium_models.vision.image_layout import GRAPH_NAME
@@ -93,6 +97,28 @@ def _text_reader(given: Ingredients, folder: Path) -> Graphs:
     return Graphs(default=None)
 
 
+def _moonshine(given: Ingredients, folder: Path) -> Graphs:
+    export_moonshine(given.weights, given.part("tokenizer.bin"), folder)
+    return Graphs(default=None)
+
+
+def _whisper(given: Ingredients, folder: Path) -> Graphs:
+    assert given.precision is not None, "the catalogue has one for these weights"
+    config = given.part("config.json")
+    export_whisper(given.weights, config, folder, given.precision, on_layer=given.on_layer)
+    return Graphs(default=None)
+
+
+def _silero_vad(given: Ingredients, folder: Path) -> Graphs:
+    export_silero(given.weights, folder)
+    return Graphs(default=GRAPH_NAME)
+
+
+def _hibari(given: Ingredients, folder: Path) -> Graphs:
+    export_hibari(given.weights, given.part("vocab.json"), folder)
+    return Graphs(default=None)
+
+
 EXPORTERS: Mapping[WeightsRole, Exporter] = {
     "gguf": _generator,
     "safetensors": _encoder,
@@ -102,4 +128,8 @@ EXPORTERS: Mapping[WeightsRole, Exporter] = {
     "centerface": _centerface,
     "picodet": _picodet,
     "pp_ocr": _text_reader,
+    "moonshine": _moonshine,
+    "whisper": _whisper,
+    "silero_vad": _silero_vad,
+    "hibari": _hibari,
 }

@@ -1,7 +1,8 @@
 """Checks that a folder is a model in a layout that we know, whoever exported it.
 
-Four are known: onnxruntime-genai's, checked here, the Hugging Face layout of text encoders, in encoder_folder.py, that
-of models that look at images, in vision/image_folder.py, and our own of models that tell languages, in language_id.py.
+Five are known: onnxruntime-genai's, checked here, the Hugging Face layout of text encoders, in encoder_folder.py, that
+of models that look at images, in vision/image_folder.py, those of models that hear or speak, in
+speech/speech_folder.py, and our own of models that tell languages, in language_id.py.
 """
 
 import json
@@ -14,7 +15,9 @@ from trivium_models.folder_facts import FolderFacts, check_tokenizer
 from trivium_models.graph_check import GraphHeader, check_graph
 from trivium_models.language_id import check_language_id, is_language_id_folder
 from trivium_models.manifest import MANIFEST_NAME, Limits, list_files
+from trivium_models.ort_check import check_ort_graph
 from trivium_models.safe_path import require_inside, require_portable, require_relative
+from trivium_models.speech.speech_folder import check_speech_folder, is_speech_folder
 from trivium_models.vision.image_folder import check_image_folder, is_image_folder
 
 CONFIG_NAME = "genai_config.json"
@@ -40,8 +43,13 @@ def check_folder(folder: Path, root: Path | None = None) -> FolderFacts:
     require_portable(names, folder.name)
     for path, name in zip(files, names, strict=True):
         require_inside(path, allowed, f"{folder.name}/{name}")
-    graphs = {name: path for path, name in zip(files, names, strict=True) if path.suffix == ".onnx"}
-    return check(folder, {name: check_graph(path, allowed) for name, path in graphs.items()})
+    headers = {}
+    for path, name in zip(files, names, strict=True):
+        if path.suffix == ".onnx":
+            headers[name] = check_graph(path, allowed)
+        elif path.suffix == ".ort":
+            headers[name] = check_ort_graph(path)
+    return check(folder, headers)
 
 
 def _check_genai(folder: Path, headers: Mapping[str, GraphHeader]) -> FolderFacts:
@@ -109,6 +117,7 @@ def _check_decoder(folder: Path, decoder: str, header: GraphHeader | None) -> No
 # How to tell a layout, and how to check it; the first that fits.
 _LAYOUTS: Sequence[tuple[Callable[[Path], bool], Callable[[Path, Mapping[str, GraphHeader]], FolderFacts]]] = (
     (lambda folder: (folder / CONFIG_NAME).is_file(), _check_genai),
+    (is_speech_folder, check_speech_folder),
     (is_image_folder, check_image_folder),
     (is_encoder_folder, check_encoder),
     (is_language_id_folder, lambda folder, _graphs: check_language_id(folder)),

@@ -13,12 +13,16 @@ TOKENIZER_NAME = "tokenizer.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderFacts:
-    """What its own files say of a model: how to load it, what it does, its limits, and which graph to run, if any."""
+    """What its own files say of a model: how to load it, what it does, its limits, and which graph to run, if any.
+
+    graphs: those that a model of several graphs runs, where its folder may have them in other precisions as well.
+    """
 
     architecture: str
     task: str
     default_graph: str | None
     limits: Limits
+    graphs: tuple[str, ...] = ()
 
 
 def require_there(folder: Path, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Reads the JSON files of model folders with typed, located errors."""
+"""Reads the JSON files of model folders with typed, located errors, and writes them."""
 
 import json
 import math
@@ -58,6 +58,20 @@ class JsonFile:
             raise self._wrong(key, "a finite number")
         return float(value)
 
+    def table(self, key: str) -> "JsonFile":
+        """An object; empty when the key is missing."""
+        value = self._values[key] if self.has(key) else {}
+        if not isinstance(value, dict):
+            raise self._wrong(key, "an object")
+        return JsonFile(f"{self.name}: {key}", value)
+
+    def tables(self, key: str) -> "tuple[JsonFile, ...]":
+        """A list of objects; empty when the key is missing."""
+        value = self._values[key] if self.has(key) else []
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self._wrong(key, "a list of objects")
+        return tuple(JsonFile(f"{self.name}: {key}[{index}]", item) for index, item in enumerate(value))
+
     def size(self, key: str) -> int:
         """How many entries an object has; 0 when the key is missing."""
         value = self._values.get(key) or {}
@@ -67,6 +81,11 @@ class JsonFile:
 
     def _wrong(self, key: str, expected: str) -> InvalidModelError:
         return InvalidModelError(f"{self.name}: {key} must be {expected}")
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Writes one object, for people to read."""
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> object:

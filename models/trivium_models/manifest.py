@@ -12,6 +12,8 @@ from trivium_models.safe_path import require_relative
 from trivium_models.toml_text import Scalar, TomlTable, toml_key, toml_lines
 
 MANIFEST_NAME = "model.toml"
+# Files that onnxruntime loads.
+GRAPH_SUFFIXES = (".onnx", ".ort")
 _READ_LEN = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # What is for people, or covered by the list of files. Every other key can change answers, also keys yet to come.

@@ -13,7 +13,7 @@ from trivium_models.errors import HashMismatchError, InvalidModelError
 from trivium_models.folder_check import check_folder
 from trivium_models.genai_folder import EXACT_GRAPH, SERVING_GRAPH, export_gguf
 from trivium_models.gguf_source import GgufSource
-from trivium_models.manifest import MANIFEST_NAME, Card, FileEntry, Limits, Manifest, list_files
+from trivium_models.manifest import GRAPH_SUFFIXES, MANIFEST_NAME, Card, FileEntry, Limits, Manifest, list_files
 from trivium_models.progress import LayerProgress, Progress
 from trivium_models.sources.hub import HubSource, fetch_snapshot
 
@@ -100,9 +100,13 @@ class FolderRecipe:
         found = check_folder(self.folder, self.root)
         manifest = Manifest.read(self.folder) if (self.folder / MANIFEST_NAME).exists() else None
         files = list_files(self.folder)
-        if manifest is None and found.architecture in ("encoder", "image") and found.default_graph is not None:
+        served = found.graphs
+        if found.architecture in ("encoder", "image") and found.default_graph is not None:
+            served = (found.default_graph,)
+        if manifest is None and served:
             # Hubs keep the same model in several precisions side by side; one of them is served.
-            files = [path for path in files if path.suffix != ".onnx" or path == self.folder / found.default_graph]
+            kept = [self.folder / name for name in served]
+            files = [path for path in files if path.suffix not in GRAPH_SUFFIXES or path in kept]
         total = sum(path.stat().st_size for path in files)
         require_room(work.model, total)
         progress.begin(f"copying {self.folder.name}", total, "bytes")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from trivium_models.catalog import Catalog, load_catalog, unknown_model
 from trivium_models.disk import full_disk_named, is_full_disk
 from trivium_models.errors import InvalidModelError, StoreBusyError, UsageError
-from trivium_models.manifest import MANIFEST_NAME, Manifest, describe_files, hash_file, list_files
+from trivium_models.manifest import GRAPH_SUFFIXES, MANIFEST_NAME, Manifest, describe_files, hash_file, list_files
 from trivium_models.probe import can_probe, probe_graphs
 from trivium_models.progress import NoProgress, Progress
 from trivium_models.replacement import put_in_place, settle, unsettled
@@ -283,7 +283,7 @@ def _probe(folder: Path, manifest: Manifest, progress: Progress) -> None:
         progress.note("onnxruntime is not installed here, so the model is installed without being loaded once")
         return
     # A model of several graphs has no default one.
-    graphs = manifest.graphs or [entry.path for entry in manifest.files if entry.path.endswith(".onnx")]
+    graphs = manifest.graphs or [entry.path for entry in manifest.files if entry.path.endswith(GRAPH_SUFFIXES)]
     if not graphs:
         return
     progress.note("loading the model once in a process of its own")

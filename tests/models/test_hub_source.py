@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.models.speech_folders import write_folder
 from tests.models.tiny_bert import write_tiny_bert
 from tests.models.tiny_llama import write_tiny_gguf
 from trivium_models.encoder_export import export_bert
@@ -210,6 +211,20 @@ def test_encoder_is_fetched_in_one_precision(tmp_path: Path) -> None:
     cached = {path.name for path in (tmp_path / "hf").rglob("*")}
     assert "model.onnx" in cached
     assert not {"model_quantized.onnx", "model.safetensors"} & cached
+
+
+def test_recogniser_is_fetched_in_one_precision(tmp_path: Path) -> None:
+    theirs = write_folder(tmp_path / "theirs", "moonshine", place="onnx/{}.onnx")
+    for name in ("encoder_model", "decoder_model_merged"):
+        graph = theirs / "onnx" / f"{name}.onnx"
+        graph.with_name(f"{name}_quantized.onnx").write_bytes(graph.read_bytes())
+    with serve_hub(theirs) as hub:
+        done = pull(tmp_path, "hf:acme/tiny", HF_ENDPOINT=hub)
+    assert done.returncode == 0, done.stderr
+    installed = tmp_path / "store" / "tiny"
+    assert 'task = "recognize_speech"' in (installed / "model.toml").read_text()
+    graphs = {path.name for path in (tmp_path / "hf").rglob("*.onnx")}
+    assert graphs == {"encoder_model.onnx", "decoder_model_merged.onnx"}
 
 
 def test_unknown_repository_fails_clearly(tmp_path: Path, hub: str) -> None:

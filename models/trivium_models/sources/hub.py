@@ -7,6 +7,7 @@ from pathlib import Path
 from trivium_models.disk import full_disk, is_full_disk
 from trivium_models.encoder_layout import GRAPH_NAMES
 from trivium_models.errors import ModelError, NetworkError, SourceError, UsageError
+from trivium_models.speech.speech_folder import SPEECH_GRAPH_NAMES
 from trivium_models.vision.image_layout import CHARACTERS_NAME
 
 _SPEC = re.compile(r"hf:(?P<repository>[^/@]+/[^/@]+)(?:/(?P<folder>[^@]+))?(?:@(?P<revision>.+))?")
@@ -14,7 +15,7 @@ _SPEC = re.compile(r"hf:(?P<repository>[^/@]+/[^/@]+)(?:/(?P<folder>[^@]+))?(?:@
 _TEXTS = ("*.json", "*.txt", "*.jinja", "LICENSE*", "model.toml")
 _GRAPHS = ("*.onnx", "*.onnx.data", "*.onnx_data*", "*.data")
 # Repositories of such models keep the graph in many precisions, and the same weights for other frameworks.
-_HUB_GRAPHS = tuple(f"{name}{data}" for name in GRAPH_NAMES for data in ("", ".data", "_data*"))
+_HUB_GRAPHS = tuple(f"{name}{data}" for name in (*GRAPH_NAMES, *SPEECH_GRAPH_NAMES) for data in ("", ".data", "_data*"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,10 @@ It is Hugging Face's layout: model.onnx, config.json with the labels, preprocess
 image before the graph sees it. What that layout has no word for stands in config.json under "trivium".
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from trivium_models.json_file import write_json
 
 CONFIG_NAME = "config.json"
 PREPROCESSOR_NAME = "preprocessor_config.json"
@@ -36,13 +37,9 @@ def write_config(
         config["id2label"] = {str(index): label for index, label in enumerate(labels)}
     if trivium:
         config["trivium"] = dict(trivium)
-    _write(folder / CONFIG_NAME, config)
+    write_json(folder / CONFIG_NAME, config)
 
 
 def write_preprocessor(folder: Path, **settings: object) -> None:
     """Writes preprocessor_config.json."""
-    _write(folder / PREPROCESSOR_NAME, settings)
-
-
-def _write(path: Path, content: Mapping[str, object]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(folder / PREPROCESSOR_NAME, settings)

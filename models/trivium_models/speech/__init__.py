@@ -1,0 +1,1 @@
+"""Models that hear and speak: exporters of published ones, and the check of folders."""
