@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Coroutine
 
 import trivium_server.rpc.server as rpc_server
-from trivium_server.architectures import encoder, genai, image, language_id
+from trivium_server.architectures import encoder, genai, image, language_id, speech
 from trivium_server.architectures.catalog import Catalog, Family
 from trivium_server.architectures.image.decoder import ImageDecoder
 from trivium_server.architectures.model_state import ModelState
@@ -27,6 +27,9 @@ from trivium_server.rpc.embedding import EmbeddingService
 from trivium_server.rpc.generation import TextGenerationService
 from trivium_server.rpc.health import Health
 from trivium_server.rpc.models import ModelService
+from trivium_server.rpc.speech_recognition import SpeechRecognitionService
+from trivium_server.rpc.speech_synthesis import SpeechSynthesisService
+from trivium_server.rpc.speech_threads import SpeechThreads
 from trivium_server.rpc.vision import VisionService
 from trivium_server.runtime.session import available_providers
 from trivium_server.telemetry import CallMetrics, LoopLagProbe, NoMetrics, log
@@ -38,6 +41,7 @@ FAMILIES = {
     "encoder": Family(encoder.load, encoder.LOAD_ERRORS),
     "image": Family(image.load, image.LOAD_ERRORS),
     "language_id": Family(language_id.load, language_id.LOAD_ERRORS),
+    "speech": Family(speech.load, speech.LOAD_ERRORS),
 }
 """The families of models, one line each, by `architecture` in model.toml."""
 
@@ -70,6 +74,7 @@ class App:
         self._tasks: set[asyncio.Task[None]] = set()
         self.catalog = Catalog(config, FAMILIES)
         self._decoder = ImageDecoder(config.images)
+        self._speech_threads = SpeechThreads(config.speech.decoders)
         self._admission = Admission(config.limits.max_concurrent_calls)
         instance_id = uuid.uuid4().hex[:12]
         self._health = Health(self.catalog, rpc_server.SERVICES)
@@ -95,6 +100,14 @@ class App:
             embedding=EmbeddingService(self.catalog),
             analysis=TextAnalysisService(self.catalog),
             vision=VisionService(self.catalog, self._decoder),
+            recognition=SpeechRecognitionService(self.catalog, config.speech, self._speech_threads, self._admission),
+            synthesis=SpeechSynthesisService(
+                self.catalog,
+                config.speech,
+                self._speech_threads,
+                self._admission,
+                max_sound_bytes=max_request_bytes,
+            ),
             models=ModelService(self.catalog, max_request_bytes),
             admin=AdminService(
                 facts=facts,
@@ -147,6 +160,7 @@ class App:
         """Serves until told to drain, and drains: running calls finish, new ones are refused."""
         await self._drain_asked.wait()
         wait_s, grace_s = self.config.health_wait_s, self._grace_s
+        self._admission.announce_end(time.monotonic() + wait_s + grace_s)
         in_flight = self._admission.in_flight
         log(_logger, logging.INFO, "draining", in_flight=in_flight, health_wait_s=wait_s, grace_s=grace_s)
         await self.catalog.stop_loading()
@@ -175,6 +189,7 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._decoder.close(0.0)
+        self._speech_threads.close()
 
     def _models_to_load(self) -> list[str]:
         """Returns the names to load. Raises NoModelError for names that the store has not, and for an empty store."""

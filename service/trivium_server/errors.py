@@ -3,16 +3,18 @@
     TriviumError
     ├── InvalidArgument        one or more request fields are wrong
     ├── InputTooLong           more tokens than the model allows
-    ├── InputTooLarge          more bytes or items than the server allows
-    ├── UndecodableMedia       a file that is no image, cut short or broken
+    ├── InputTooLarge          more bytes, items, characters or seconds than the server allows
+    ├── UndecodableMedia       a file that is no image, or no sound, cut short or broken
     ├── UnsupportedFeature     the model or this server cannot do it
     ├── StreamProtocolViolation  a message of the caller came out of turn
     ├── ModelNotFound          no such model
     ├── ModelNotReady          loading, warming, draining, or not loaded
+    │   └── VoiceDetectorMissing  no model finds where somebody speaks
     ├── ModelFailed            it could not be loaded
     ├── QueueFull              nothing was done; try again later
     ├── QueueTimeout           the deadline passed, or would have, while waiting
     ├── DeadlineExceeded       the deadline passed while running
+    ├── StreamIdle             the caller of a stream sent nothing for too long
     ├── ServerDraining         no new calls
     └── CallAborted            the model or the server went away under a running call
 
@@ -65,7 +67,7 @@ class InputTooLong(TriviumError):
 
 
 class InputTooLarge(TriviumError):
-    """The input has more bytes or items than the server allows; `unit` says of what."""
+    """The input has more bytes, items, characters or seconds than the server allows; `unit` says of what."""
 
     reason = "INPUT_TOO_LARGE"
 
@@ -76,7 +78,10 @@ class InputTooLarge(TriviumError):
 
 
 class UndecodableMedia(TriviumError):
-    """A file that was sent is no image that can be read; the description says why, and holds nothing of it."""
+    """A file that was sent is no image, or no sound, that can be read.
+
+    The description says why, and holds nothing of it.
+    """
 
     reason = "UNDECODABLE_MEDIA"
 
@@ -133,6 +138,24 @@ class ModelNotReady(TriviumError):
         self.retry_after_s = retry_after_s
 
 
+class VoiceDetectorMissing(ModelNotReady):
+    """Speech cannot be recognised, since there is no model that finds where somebody speaks; an operator must add one.
+
+    wanted: the name that the server's settings have, empty for any.
+    """
+
+    def __init__(self, wanted: str = "") -> None:
+        which = f"model {wanted!r}, which speech.voice_activity_model names, is none" if wanted else "there is none"
+        TriviumError.__init__(
+            self,
+            f"recognising speech needs a model that detects voice activity: {which}; "
+            "get one, as `trivium models pull silero-vad` does",
+            model=wanted,
+            state="MISSING",
+        )
+        self.retry_after_s = None
+
+
 class ModelFailed(TriviumError):
     """The model is known and could not be loaded."""
 
@@ -169,6 +192,16 @@ class DeadlineExceeded(TriviumError):
 
     def __init__(self, limit_s: float) -> None:
         super().__init__(f"the call did not finish within {limit_s:g} s", limit_seconds=f"{limit_s:g}")
+
+
+class StreamIdle(TriviumError):
+    """The caller of a stream, of which there is room for some, sent nothing for too long."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+    def __init__(self, limit_s: float) -> None:
+        message = f"no message came for {limit_s:g} s; send keep_alive while there is nothing to send"
+        super().__init__(message, limit_seconds=f"{limit_s:g}")
 
 
 class ServerDraining(TriviumError):

@@ -36,13 +36,16 @@ from trivium_server.architectures.text_capabilities import (
     Truncation,
     VectorKind,
 )
-from trivium_server.config import Config, LimitsConfig, ModelsConfig
+from trivium_server.config import Config, LimitsConfig, ModelsConfig, SpeechConfig
 from trivium_server.errors import DeadlineExceeded, InputTooLong
 from trivium_server.rpc.admission import Admission
 from trivium_server.rpc.analysis import TextAnalysisService
 from trivium_server.rpc.boundary import Boundary
 from trivium_server.rpc.embedding import EmbeddingService
 from trivium_server.rpc.models import ModelService
+from trivium_server.rpc.speech_recognition import SpeechRecognitionService
+from trivium_server.rpc.speech_synthesis import SpeechSynthesisService
+from trivium_server.rpc.speech_threads import SpeechThreads
 from trivium_server.rpc.vision import VisionService
 from trivium_server.telemetry import MemoryMetrics
 
@@ -292,8 +295,11 @@ MODELS: Toys = {
 class ToyServer:
     """A grpc.aio server with these models, the boundary and the services that they answer."""
 
-    def __init__(self, store: Path, toys: Toys = MODELS, **limits: float) -> None:
+    def __init__(
+        self, store: Path, toys: Toys = MODELS, *, speech: SpeechConfig | None = None, **limits: float
+    ) -> None:
         self._toys = toys
+        self.speech = speech or SpeechConfig()
         self.metrics = MemoryMetrics()
         self.limits = LimitsConfig(**limits)  # type: ignore[arg-type]  # by name
         self.admission = Admission(self.limits.max_concurrent_calls)
@@ -312,9 +318,13 @@ class ToyServer:
         from trivium.v1.analysis_pb2_grpc import add_TextAnalysisServiceServicer_to_server
         from trivium.v1.embedding_pb2_grpc import add_EmbeddingServiceServicer_to_server
         from trivium.v1.models_pb2_grpc import add_ModelServiceServicer_to_server
+        from trivium.v1.speech_pb2_grpc import (
+            add_SpeechRecognitionServiceServicer_to_server,
+            add_SpeechSynthesisServiceServicer_to_server,
+        )
         from trivium.v1.vision_pb2_grpc import add_VisionServiceServicer_to_server
 
-        config = Config(models=ModelsConfig(dir=store), limits=self.limits)
+        config = Config(models=ModelsConfig(dir=store), limits=self.limits, speech=self.speech)
         self.catalog = Catalog(config, {"toy": Family(self.load)})
         await self.catalog.scan()
         for name in self._toys:
@@ -327,6 +337,17 @@ class ToyServer:
         add_TextAnalysisServiceServicer_to_server(TextAnalysisService(self.catalog), self._server)
         self.decoder = ImageDecoder(config.images)
         add_VisionServiceServicer_to_server(VisionService(self.catalog, self.decoder), self._server)
+        self.threads = SpeechThreads(self.speech.decoders)
+        self.recognition = SpeechRecognitionService(self.catalog, self.speech, self.threads, self.admission)
+        add_SpeechRecognitionServiceServicer_to_server(self.recognition, self._server)
+        synthesis = SpeechSynthesisService(
+            self.catalog,
+            self.speech,
+            self.threads,
+            self.admission,
+            max_sound_bytes=self.limits.max_request_bytes,
+        )
+        add_SpeechSynthesisServiceServicer_to_server(synthesis, self._server)
         add_ModelServiceServicer_to_server(ModelService(self.catalog, self.limits.max_request_bytes), self._server)
         self.address = f"127.0.0.1:{self._server.add_insecure_port(LOOPBACK)}"
         await self._server.start()
@@ -335,6 +356,7 @@ class ToyServer:
         await self._server.stop(0)
         await self.catalog.close(0.0)
         await self.decoder.close(0.0)
+        self.threads.close()
 
     def set_gate(self, name: str, *, is_open: bool) -> None:
         gate = self.models[name].gate

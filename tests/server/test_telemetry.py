@@ -121,6 +121,8 @@ def test_memory_metrics_count_and_stay_bounded() -> None:
                 output_tokens=0,
                 num_images=0,
                 num_pixels=0,
+                input_audio_s=0.0,
+                output_audio_s=0.0,
             )
         )
     assert metrics.started["/m"] == 25

@@ -78,14 +78,14 @@ class InputTooLong(InvalidArgumentError):
 
 
 class InputTooLarge(InvalidArgumentError):
-    """The input has more bytes, items or characters than the server allows.
+    """The input has more bytes, items, characters or seconds than the server allows.
 
     Metadata has `field`, `actual` and `limit`.
     """
 
 
 class UndecodableMedia(InvalidArgumentError):
-    """A file that was sent is no image that can be read: of an unknown type, cut short or broken.
+    """A file that was sent is no image, or no sound, that can be read: of an unknown type, cut short or broken.
 
     Metadata has `field`.
     """
@@ -146,7 +146,7 @@ class Internal(InternalError):
 
 class DeadlineExceeded(DeadlineExceededError):
     """The caller's deadline, or the server's own limit where the caller set none or a longer one, passed while the call
-    ran.
+    ran; or the caller of a stream sent nothing for too long.
 
     Metadata has `limit_seconds`.
     """

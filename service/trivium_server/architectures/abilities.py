@@ -3,6 +3,11 @@
 from collections.abc import Sequence
 
 from trivium_server.architectures.capabilities import TextGenerator
+from trivium_server.architectures.speech_capabilities import (
+    SpeechRecognizer,
+    SpeechSynthesizer,
+    VoiceActivityDetector,
+)
 from trivium_server.architectures.text_capabilities import (
     EntityExtractor,
     LanguageDetector,
@@ -30,6 +35,9 @@ _ABILITIES: dict[type, str] = {
     TextReader: "read text in images",
     FaceDetector: "detect faces",
     ImageEmbedder: "embed images",
+    SpeechRecognizer: "recognize speech",
+    SpeechSynthesizer: "synthesize speech",
+    VoiceActivityDetector: "detect voice activity",
 }
 # A message stays one line, whatever a server has.
 _MOST_NAMES = 8

@@ -24,6 +24,7 @@ from trivium_server.architectures.model_folder import ModelFolder, read_store
 from trivium_server.architectures.model_loading import LOADED_PERCENT, Family, load_folder, told_cause, without_paths
 from trivium_server.architectures.model_state import ModelState, ModelStatus, StatusBoard
 from trivium_server.architectures.near_matches import near_matches
+from trivium_server.architectures.speech_facts import speech_facts
 from trivium_server.architectures.text_facts import text_facts
 from trivium_server.config import Config
 from trivium_server.errors import (
@@ -284,6 +285,7 @@ class Catalog:
             sampling_defaults=getattr(model, "sampling_defaults", None),
             encoder=text_facts(model),
             image=image_facts(model, self._config.images.max_pixels),
+            speech=speech_facts(model, self._config.speech),
         )
 
     def _progress(self, name: str, percent: float) -> None:

@@ -10,6 +10,7 @@ from typing import Self
 
 from trivium_server.architectures.capabilities import Capability, ModelCard, ModelLimits, SamplingDefaults
 from trivium_server.architectures.image_facts import ImageFacts
+from trivium_server.architectures.speech_facts import SpeechFacts
 from trivium_server.architectures.text_facts import TextFacts
 
 
@@ -28,8 +29,8 @@ class ModelState(Enum):
 class ModelStatus:
     """How a model is at one moment. `failure` says why where state is FAILED.
 
-    limits, sampling_defaults, encoder and image are known once it was loaded: the first two of a model that generates
-    text, the third of one that encodes it, and the last of one that looks at images.
+    limits, sampling_defaults, encoder, image and speech are known once it was loaded: the first two of a model that
+    generates text, then those of one that encodes it, of one that looks at images, and of one that hears or speaks.
     """
 
     card: ModelCard
@@ -41,11 +42,12 @@ class ModelStatus:
     sampling_defaults: SamplingDefaults | None = None
     encoder: TextFacts | None = None
     image: ImageFacts | None = None
+    speech: SpeechFacts | None = None
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What its folder says that it can do, and what it is found to be able to do once it was loaded."""
-        found = (facts.capabilities for facts in (self.encoder, self.image) if facts)
+        found = (facts.capabilities for facts in (self.encoder, self.image, self.speech) if facts)
         return self.card.capabilities.union(*found)
 
 

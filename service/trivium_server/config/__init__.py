@@ -14,6 +14,7 @@ from trivium_server.config.tree import (
     ModelsConfig,
     RuntimeConfig,
     ServerConfig,
+    SpeechConfig,
 )
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "RuntimeConfig",
     "ServerConfig",
     "Setting",
+    "SpeechConfig",
     "as_toml",
     "load_config",
     "settings",

@@ -1,5 +1,6 @@
 """The settings: one frozen tree. A setting's default, range and description stand in one place, here."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -23,6 +24,12 @@ def _setting(default: _T, kind: Kind, about: str, *, is_computed: bool = False) 
 
 def _listen(text: str) -> str:
     return ListenAddress.parse(text).text
+
+
+def _model_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}|", text):
+        raise ValueError(text)
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +228,60 @@ class ImagesConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechConfig:
+    """How speech is recognised, and made."""
+
+    runners: int = _setting(
+        usable_cpus(),
+        Int(1, 1024),
+        "Runs of one speech model at the same time, with one thread each; by default the CPUs that this process may "
+        "use.",
+        is_computed=True,
+    )
+    max_callers: int = _setting(
+        256, Int(1, 100_000), "Calls of one speech model that may wait or run; more are refused at once."
+    )
+    max_streams: int = _setting(
+        32,
+        Int(1, 100_000),
+        "Live streams that one model recognises at the same time; more are refused at their setup.",
+    )
+    max_idle_s: float = _setting(
+        60.0,
+        Seconds(1, 86_400),
+        "How long the caller of a stream that is recognised may send nothing, not even a keep_alive; then it ends, and "
+        "makes room for others.",
+    )
+    voice_activity_model: str = _setting(
+        "",
+        Text("the name of a model, or nothing", _model_name),
+        "The model that finds where somebody speaks, for those that recognise speech. Empty: the first by name that is "
+        "ready.",
+    )
+    max_audio_s: float = _setting(4 * 3600.0, Seconds(1, 86_400), "Longest recording, in seconds of sound.")
+    max_file_bytes: int = _setting(
+        256 * 1024 * 1024,
+        Int(1024, 64 * 1024 * 1024 * 1024),
+        "Largest recording that is sent in pieces; it is kept in a temporary file while it is worked on.",
+    )
+    max_files: int = _setting(
+        32, Int(1, 100_000), "Recordings that are worked on at the same time; more are refused at once."
+    )
+    max_text_len: int = _setting(
+        20_000,
+        Int(1, 1_000_000),
+        "Most characters of a text to be spoken; on a stream, of the text that is not spoken yet.",
+    )
+    decoders: int = _setting(
+        usable_cpus(),
+        Int(1, 1024),
+        "Recordings that are decoded, and sound that is encoded, at the same time; by default the CPUs that this "
+        "process may use.",
+        is_computed=True,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
     """What is logged, and how."""
 
@@ -244,6 +305,7 @@ class Config:
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
+    speech: SpeechConfig = field(default_factory=SpeechConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
     @property

@@ -27,6 +27,8 @@ class Admission:
         self._idle.set()
         self._fences: set[asyncio.Timeout] = set()
         self._was_cut = False
+        self._end_s = 0.0
+        self._end_is_known = asyncio.Event()
 
     @property
     def in_flight(self) -> int:
@@ -70,6 +72,16 @@ class Admission:
     def was_cut(self) -> bool:
         """Calls were ended before they were finished, because the server stops."""
         return self._was_cut
+
+    def announce_end(self, end_s: float) -> None:
+        """Tells calls in flight until when they may go on, on the clock of time.monotonic()."""
+        self._end_s = end_s
+        self._end_is_known.set()
+
+    async def end_announced(self) -> float:
+        """Waits until the server begins to drain; returns when it will cut the calls that are left."""
+        await self._end_is_known.wait()
+        return self._end_s
 
     @contextmanager
     def watch(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from trivium.v1 import common_pb2, embedding_pb2, generation_pb2, models_pb2
+from trivium.v1 import common_pb2, embedding_pb2, generation_pb2, models_pb2, speech_pb2
 from trivium_server.architectures.capabilities import (
     CandidateEnd,
     FinishReason,
@@ -16,6 +16,7 @@ from trivium_server.architectures.capabilities import (
 )
 from trivium_server.architectures.image_facts import ImageFacts
 from trivium_server.architectures.model_state import ModelStatus
+from trivium_server.architectures.speech_facts import SpeechFacts
 from trivium_server.architectures.text_capabilities import EmbeddingInfo, EncoderMeter
 from trivium_server.architectures.text_facts import TextFacts
 from trivium_server.errors import ModelFailed
@@ -146,6 +147,8 @@ def model(status: ModelStatus, max_request_bytes: int) -> models_pb2.Model:
         _add_encoder(message, status.encoder)
     if status.image:
         _add_image_facts(message, status.image)
+    if status.speech:
+        _add_speech_facts(message, status.speech)
     if status.ready_time:
         ready = Timestamp()
         ready.FromDatetime(status.ready_time)
@@ -175,6 +178,21 @@ def _add_image_facts(message: models_pb2.Model, facts: ImageFacts) -> None:
     message.vision.landmark_names.extend(facts.landmark_names)
     if facts.embedding:
         message.embedding.CopyFrom(_embedding_info(facts.embedding))
+
+
+def _add_speech_facts(message: models_pb2.Model, facts: SpeechFacts) -> None:
+    message.limits.max_audio_milliseconds = round(1000 * facts.max_audio_s)
+    message.limits.max_input_characters = facts.max_text_len
+    if facts.language_codes:
+        message.language_codes[:] = facts.language_codes
+    info = facts.recognizer
+    if info:
+        message.recognition.tasks.extend(
+            speech_pb2.RecognitionTask.Value(f"RECOGNITION_TASK_{task.value}") for task in info.tasks
+        )
+        message.recognition.gives_word_timings = info.gives_word_timings
+        message.recognition.honors_prompt = info.honors_prompt
+        message.recognition.max_segment_duration.CopyFrom(duration(info.max_segment_s))
 
 
 def _embedding_info(info: EmbeddingInfo) -> models_pb2.EmbeddingInfo:

@@ -1,7 +1,8 @@
 """grpc.health.v1: the server as a whole (""), each service, and each model as `model/<name>`.
 
 The server as a whole is SERVING as soon as it answers and until it drains: that is liveness, and load never changes it.
-A service that models answer, and so readiness for it, is SERVING while at least one model is ready that can.
+A service that models answer, and so readiness for it, is SERVING while the models are ready that it needs: at least one
+that can.
 """
 
 import contextlib
@@ -17,21 +18,24 @@ from trivium_server.architectures.model_state import ModelState
 HEALTH_SERVICE = "grpc.health.v1.Health"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-_CAPABILITIES = {
-    "trivium.v1.TextGenerationService": {Capability.GENERATE_TEXT},
-    "trivium.v1.EmbeddingService": {Capability.EMBED_TEXT, Capability.RERANK},
-    "trivium.v1.TextAnalysisService": {
-        Capability.CLASSIFY_TEXT,
-        Capability.EXTRACT_ENTITIES,
-        Capability.DETECT_LANGUAGE,
-    },
-    "trivium.v1.VisionService": {
-        Capability.CLASSIFY_IMAGE,
-        Capability.DETECT_OBJECTS,
-        Capability.RECOGNIZE_TEXT,
-        Capability.DETECT_FACES,
-        Capability.EMBED_IMAGE,
-    },
+# Of each group, a service needs one capability at least.
+_NEEDS: dict[str, tuple[set[Capability], ...]] = {
+    "trivium.v1.TextGenerationService": ({Capability.GENERATE_TEXT},),
+    "trivium.v1.EmbeddingService": ({Capability.EMBED_TEXT, Capability.RERANK},),
+    "trivium.v1.TextAnalysisService": (
+        {Capability.CLASSIFY_TEXT, Capability.EXTRACT_ENTITIES, Capability.DETECT_LANGUAGE},
+    ),
+    "trivium.v1.VisionService": (
+        {
+            Capability.CLASSIFY_IMAGE,
+            Capability.DETECT_OBJECTS,
+            Capability.RECOGNIZE_TEXT,
+            Capability.DETECT_FACES,
+            Capability.EMBED_IMAGE,
+        },
+    ),
+    "trivium.v1.SpeechRecognitionService": ({Capability.RECOGNIZE_SPEECH}, {Capability.DETECT_VOICE_ACTIVITY}),
+    "trivium.v1.SpeechSynthesisService": ({Capability.SYNTHESIZE_SPEECH},),
 }
 
 
@@ -65,8 +69,8 @@ class Health:
         answered = {
             capability for status in statuses if status.state is ModelState.READY for capability in status.capabilities
         }
-        for service, capabilities in _CAPABILITIES.items():
-            ready = not answered.isdisjoint(capabilities)
+        for service, groups in _NEEDS.items():
+            ready = not any(answered.isdisjoint(group) for group in groups)
             await self.servicer.set(service, _SERVING if ready else _NOT_SERVING)
         names = {f"model/{status.card.name}": status for status in statuses}
         for name, status in names.items():

@@ -13,6 +13,8 @@ _INFERENCE_SERVICES = frozenset(
         "trivium.v1.EmbeddingService",
         "trivium.v1.TextAnalysisService",
         "trivium.v1.VisionService",
+        "trivium.v1.SpeechRecognitionService",
+        "trivium.v1.SpeechSynthesisService",
     }
 )
 _WATCHES = frozenset(
@@ -27,6 +29,8 @@ _LONG = frozenset(
     {
         "/trivium.v1.EmbeddingService/StreamEmbed",
         "/trivium.v1.VisionService/StreamAnalyzeImage",
+        "/trivium.v1.SpeechRecognitionService/StreamRecognize",
+        "/trivium.v1.SpeechSynthesisService/StreamSynthesize",
         "/trivium.admin.v1.AdminService/LoadModel",
         "/trivium.admin.v1.AdminService/UnloadModel",
     }

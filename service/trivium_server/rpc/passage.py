@@ -81,6 +81,8 @@ class Passage:
             output_tokens=usage.tokens.output_tokens if usage else 0,
             num_images=usage.images.image_count if usage else 0,
             num_pixels=usage.images.pixel_count if usage else 0,
+            input_audio_s=usage.audio.input_duration.ToNanoseconds() / 1e9 if usage else 0.0,
+            output_audio_s=usage.audio.output_duration.ToNanoseconds() / 1e9 if usage else 0.0,
         )
 
     def access_fields(self, record: CallRecord) -> dict[str, object]:
@@ -100,6 +102,8 @@ class Passage:
             "output_tokens": record.output_tokens,
             "num_images": record.num_images,
             "num_pixels": record.num_pixels,
+            "input_audio_ms": round(1000 * record.input_audio_s),
+            "output_audio_ms": round(1000 * record.output_audio_s),
             "peer": self.context.peer(),
             "client": self.client,
         }

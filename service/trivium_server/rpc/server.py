@@ -13,11 +13,15 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from trivium.admin.v1 import admin_pb2
 from trivium.admin.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
-from trivium.v1 import analysis_pb2, embedding_pb2, errors_pb2, generation_pb2, models_pb2, vision_pb2
+from trivium.v1 import analysis_pb2, embedding_pb2, errors_pb2, generation_pb2, models_pb2, speech_pb2, vision_pb2
 from trivium.v1.analysis_pb2_grpc import add_TextAnalysisServiceServicer_to_server
 from trivium.v1.embedding_pb2_grpc import add_EmbeddingServiceServicer_to_server
 from trivium.v1.generation_pb2_grpc import add_TextGenerationServiceServicer_to_server
 from trivium.v1.models_pb2_grpc import add_ModelServiceServicer_to_server
+from trivium.v1.speech_pb2_grpc import (
+    add_SpeechRecognitionServiceServicer_to_server,
+    add_SpeechSynthesisServiceServicer_to_server,
+)
 from trivium.v1.vision_pb2_grpc import add_VisionServiceServicer_to_server
 from trivium_server.config import Config, ListenAddress
 from trivium_server.rpc.admin import AdminService
@@ -27,9 +31,11 @@ from trivium_server.rpc.embedding import EmbeddingService
 from trivium_server.rpc.generation import TextGenerationService
 from trivium_server.rpc.health import HEALTH_SERVICE, Health
 from trivium_server.rpc.models import ModelService
+from trivium_server.rpc.speech_recognition import SpeechRecognitionService
+from trivium_server.rpc.speech_synthesis import SpeechSynthesisService
 from trivium_server.rpc.vision import VisionService
 
-_FILES = (generation_pb2, embedding_pb2, analysis_pb2, vision_pb2, models_pb2, admin_pb2)
+_FILES = (generation_pb2, embedding_pb2, analysis_pb2, vision_pb2, speech_pb2, models_pb2, admin_pb2)
 SERVICES = tuple(service.full_name for file in _FILES for service in file.DESCRIPTOR.services_by_name.values())
 """The full names of our own services."""
 
@@ -51,6 +57,8 @@ def build_server(
     embedding: EmbeddingService,
     analysis: TextAnalysisService,
     vision: VisionService,
+    recognition: SpeechRecognitionService,
+    synthesis: SpeechSynthesisService,
     models: ModelService,
     admin: AdminService,
     health: Health,
@@ -65,6 +73,8 @@ def build_server(
     add_EmbeddingServiceServicer_to_server(embedding, server)
     add_TextAnalysisServiceServicer_to_server(analysis, server)
     add_VisionServiceServicer_to_server(vision, server)
+    add_SpeechRecognitionServiceServicer_to_server(recognition, server)
+    add_SpeechSynthesisServiceServicer_to_server(synthesis, server)
     add_ModelServiceServicer_to_server(models, server)
     add_AdminServiceServicer_to_server(admin, server)
     add_HealthServicer_to_server(health.servicer, server)

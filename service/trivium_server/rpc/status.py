@@ -49,6 +49,7 @@ _CODES: dict[type[errors.TriviumError], grpc.StatusCode] = {
     errors.QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.QueueTimeout: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.StreamIdle: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.ServerDraining: grpc.StatusCode.UNAVAILABLE,
     errors.CallAborted: grpc.StatusCode.ABORTED,
     InternalError: grpc.StatusCode.INTERNAL,

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from google.protobuf.duration_pb2 import Duration
+
 from trivium_server.errors import (
     FieldViolation,
     InputTooLarge,
@@ -55,6 +57,15 @@ RANGES = {
     "detect.min_score": Range(0, 1),
     "vision.max_results": Range(1, 1000),
     "vision.share": Range(0, 1),
+    "speech.sample_rate_hertz": Range(8000, 48_000),
+    "speech.channel_count": Range(1, 8),
+    "speech.interim_period": Range(0.1, 10),
+    "speech.speech_start_timeout": Range(1, 3600),
+    "speech.trailing_silence": Range(0.1, 5),
+    "speech.activity_threshold": Range(0.05, 0.95),
+    "speech.speaking_rate": Range(0.5, 2),
+    "speech.volume_gain_db": Range(-40, 20),
+    "list.page_size": Range(0, 1000),
 }
 
 # How many items a list may have, and how many bytes a text.
@@ -70,11 +81,24 @@ MAX_ITEMS = {
     "analyse.items": 512,
     "classify.candidate_labels": 128,
     "vision.features": 16,
+    "speech.language_codes": 16,
+    "speech.caption_formats": 2,
 }
 MAX_STOP_SEQUENCE_BYTES = 256
 MAX_TEXT_BYTES = 1024 * 1024
 MAX_ITEM_ID_BYTES = 256
 MAX_LABEL_BYTES = 1024
+MAX_PROMPT_LEN = 1000
+"""Characters of what helps a recogniser of speech."""
+
+# Of google.protobuf.Duration: about 10000 years, and less than a second in nanoseconds.
+_MOST_SECONDS = 315_576_000_000
+_MOST_NANOS = 999_999_999
+
+
+def seconds(value: Duration) -> float:
+    """Returns a valid duration in seconds."""
+    return value.ToNanoseconds() / 1e9
 
 
 class Violations:
@@ -124,6 +148,14 @@ class Violations:
         allowed = RANGES[name]
         if not allowed.admits(value):
             self.add(path or f"input.{name}", f"is {value:.10g}; it must be {allowed}")
+
+    def duration(self, value: Duration, path: str, name: str = "") -> None:
+        """Checks that a duration is valid and, where a name is given, its seconds against RANGES."""
+        in_range = abs(value.seconds) <= _MOST_SECONDS and abs(value.nanos) <= _MOST_NANOS
+        if not in_range or value.seconds * value.nanos < 0:
+            self.add(path, "is no valid google.protobuf.Duration")
+        elif name and not RANGES[name].admits(seconds(value)):
+            self.add(path, f"is {seconds(value):.10g} s; it must be {RANGES[name]} s")
 
     def count(self, name: str, actual: int, path: str = "", *, at_least: int = 0) -> bool:
         """Checks the length of a list against MAX_ITEMS; its items are worth a look only if it returns True.

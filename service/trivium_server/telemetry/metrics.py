@@ -24,6 +24,8 @@ class Metric(Enum):
     OUTPUT_TOKENS = "trivium_output_tokens_total"
     IMAGES = "trivium_images_total"
     PIXELS = "trivium_image_pixels_total"
+    INPUT_AUDIO = "trivium_input_audio_seconds_total"
+    OUTPUT_AUDIO = "trivium_output_audio_seconds_total"
     LOOP_LAG = "trivium_event_loop_lag_seconds"
 
 
@@ -42,6 +44,8 @@ class CallRecord:
     output_tokens: int
     num_images: int
     num_pixels: int
+    input_audio_s: float
+    output_audio_s: float
 
 
 class CallMetrics(Protocol):

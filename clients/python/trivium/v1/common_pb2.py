@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17trivium/v1/common.proto\x12\ntrivium.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xde\x01\n\x08\x43\x61llInfo\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12-\n\x05model\x18\x02 \x01(\x0b\x32\x17.trivium.v1.ServedModelR\x05model\x12\'\n\x05usage\x18\x03 \x01(\x0b\x32\x11.trivium.v1.UsageR\x05usage\x12*\n\x06timing\x18\x04 \x01(\x0b\x32\x12.trivium.v1.TimingR\x06timing\x12/\n\x08warnings\x18\x05 \x03(\x0b\x32\x13.trivium.v1.WarningR\x08warnings\"\x82\x01\n\x0bServedModel\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x16\n\x06\x64igest\x18\x03 \x01(\tR\x06\x64igest\x12-\n\x12\x65xecution_provider\x18\x04 \x01(\tR\x11\x65xecutionProvider\"\xf1\x02\n\x06Timing\x12@\n\x0equeue_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\rqueueDuration\x12J\n\x13preprocess_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x12preprocessDuration\x12H\n\x12inference_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x11inferenceDuration\x12M\n\x15\x66irst_output_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x13\x66irstOutputDuration\x12@\n\x0etotal_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\rtotalDuration\"o\n\x07Warning\x12+\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x17.trivium.v1.WarningCodeR\x04\x63ode\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x1d\n\nfield_path\x18\x03 \x01(\tR\tfieldPath\"\xd8\x01\n\x05Usage\x12.\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.trivium.v1.TokenUsageR\x06tokens\x12.\n\x06images\x18\x03 \x01(\x0b\x32\x16.trivium.v1.ImageUsageR\x06images\x12)\n\x10input_characters\x18\x04 \x01(\x03R\x0finputCharacters\x12\x44\n\x10\x63ompute_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0f\x63omputeDuration\"T\n\nTokenUsage\x12!\n\x0cinput_tokens\x18\x01 \x01(\x03R\x0binputTokens\x12#\n\routput_tokens\x18\x03 \x01(\x03R\x0coutputTokens\"N\n\nImageUsage\x12\x1f\n\x0bimage_count\x18\x01 \x01(\x05R\nimageCount\x12\x1f\n\x0bpixel_count\x18\x02 \x01(\x03R\npixelCount\"J\n\x05Media\x12\x1a\n\x07\x63ontent\x18\x01 \x01(\x0cH\x00R\x07\x63ontent\x12\x1b\n\tmime_type\x18\x04 \x01(\tR\x08mimeTypeB\x08\n\x06source\"\x87\x01\n\tHeartbeat\x12;\n\x0bserver_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nserverTime\x12*\n\x0equeue_position\x18\x02 \x01(\x05H\x00R\rqueuePosition\x88\x01\x01\x42\x11\n\x0f_queue_position\"L\n\x08TextSpan\x12!\n\x0cstart_offset\x18\x01 \x01(\x05R\x0bstartOffset\x12\x1d\n\nend_offset\x18\x02 \x01(\x05R\tendOffset\"Y\n\nLabelScore\x12\x14\n\x05label\x18\x01 \x01(\tR\x05label\x12\x14\n\x05score\x18\x02 \x01(\x02R\x05score\x12\x1f\n\x0b\x63lass_index\x18\x03 \x01(\x05R\nclassIndex*\xb6\x01\n\x0bWarningCode\x12\x1c\n\x18WARNING_CODE_UNSPECIFIED\x10\x00\x12 \n\x1cWARNING_CODE_INPUT_TRUNCATED\x10\x01\x12\"\n\x1eWARNING_CODE_PARAMETER_IGNORED\x10\x02\x12!\n\x1dWARNING_CODE_RESULTS_LEFT_OUT\x10\x03\x12 \n\x1cWARNING_CODE_DETAIL_TOO_FINE\x10\x04*\x94\x01\n\x10TruncationPolicy\x12!\n\x1dTRUNCATION_POLICY_UNSPECIFIED\x10\x00\x12\x1b\n\x17TRUNCATION_POLICY_ERROR\x10\x01\x12 \n\x1cTRUNCATION_POLICY_KEEP_START\x10\x02\x12\x1e\n\x1aTRUNCATION_POLICY_KEEP_END\x10\x03*u\n\nScoreScale\x12\x1b\n\x17SCORE_SCALE_UNSPECIFIED\x10\x00\x12\x1b\n\x17SCORE_SCALE_PROBABILITY\x10\x01\x12\x15\n\x11SCORE_SCALE_LOGIT\x10\x02\x12\x16\n\x12SCORE_SCALE_COSINE\x10\x03*\x89\x01\n\nOffsetUnit\x12\x1b\n\x17OFFSET_UNIT_UNSPECIFIED\x10\x00\x12\"\n\x1eOFFSET_UNIT_UNICODE_CODE_POINT\x10\x01\x12\x19\n\x15OFFSET_UNIT_UTF8_BYTE\x10\x02\x12\x1f\n\x1bOFFSET_UNIT_UTF16_CODE_UNIT\x10\x03\x42\x66\n\ntrivium.v1B\x0b\x43ommonProtoP\x01Z(trivium.internal/go/trivium/v1;triviumv1\xa2\x02\x03TRV\xaa\x02\nTrivium.V1\xea\x02\x0bTrivium::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17trivium/v1/common.proto\x12\ntrivium.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xde\x01\n\x08\x43\x61llInfo\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12-\n\x05model\x18\x02 \x01(\x0b\x32\x17.trivium.v1.ServedModelR\x05model\x12\'\n\x05usage\x18\x03 \x01(\x0b\x32\x11.trivium.v1.UsageR\x05usage\x12*\n\x06timing\x18\x04 \x01(\x0b\x32\x12.trivium.v1.TimingR\x06timing\x12/\n\x08warnings\x18\x05 \x03(\x0b\x32\x13.trivium.v1.WarningR\x08warnings\"\x82\x01\n\x0bServedModel\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x16\n\x06\x64igest\x18\x03 \x01(\tR\x06\x64igest\x12-\n\x12\x65xecution_provider\x18\x04 \x01(\tR\x11\x65xecutionProvider\"\xf1\x02\n\x06Timing\x12@\n\x0equeue_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\rqueueDuration\x12J\n\x13preprocess_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x12preprocessDuration\x12H\n\x12inference_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x11inferenceDuration\x12M\n\x15\x66irst_output_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x13\x66irstOutputDuration\x12@\n\x0etotal_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\rtotalDuration\"o\n\x07Warning\x12+\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x17.trivium.v1.WarningCodeR\x04\x63ode\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x1d\n\nfield_path\x18\x03 \x01(\tR\tfieldPath\"\x86\x02\n\x05Usage\x12.\n\x06tokens\x18\x01 \x01(\x0b\x32\x16.trivium.v1.TokenUsageR\x06tokens\x12,\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x16.trivium.v1.AudioUsageR\x05\x61udio\x12.\n\x06images\x18\x03 \x01(\x0b\x32\x16.trivium.v1.ImageUsageR\x06images\x12)\n\x10input_characters\x18\x04 \x01(\x03R\x0finputCharacters\x12\x44\n\x10\x63ompute_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0f\x63omputeDuration\"T\n\nTokenUsage\x12!\n\x0cinput_tokens\x18\x01 \x01(\x03R\x0binputTokens\x12#\n\routput_tokens\x18\x03 \x01(\x03R\x0coutputTokens\"\xfb\x01\n\nAudioUsage\x12@\n\x0einput_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\rinputDuration\x12\x42\n\x0fspeech_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0espeechDuration\x12\x42\n\x0foutput_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0eoutputDuration\x12#\n\rchannel_count\x18\x04 \x01(\x05R\x0c\x63hannelCount\"N\n\nImageUsage\x12\x1f\n\x0bimage_count\x18\x01 \x01(\x05R\nimageCount\x12\x1f\n\x0bpixel_count\x18\x02 \x01(\x03R\npixelCount\"J\n\x05Media\x12\x1a\n\x07\x63ontent\x18\x01 \x01(\x0cH\x00R\x07\x63ontent\x12\x1b\n\tmime_type\x18\x04 \x01(\tR\x08mimeTypeB\x08\n\x06source\"\x87\x01\n\tHeartbeat\x12;\n\x0bserver_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nserverTime\x12*\n\x0equeue_position\x18\x02 \x01(\x05H\x00R\rqueuePosition\x88\x01\x01\x42\x11\n\x0f_queue_position\"@\n\x06GoAway\x12\x36\n\ttime_left\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08timeLeft\"L\n\x08TextSpan\x12!\n\x0cstart_offset\x18\x01 \x01(\x05R\x0bstartOffset\x12\x1d\n\nend_offset\x18\x02 \x01(\x05R\tendOffset\"Y\n\nLabelScore\x12\x14\n\x05label\x18\x01 \x01(\tR\x05label\x12\x14\n\x05score\x18\x02 \x01(\x02R\x05score\x12\x1f\n\x0b\x63lass_index\x18\x03 \x01(\x05R\nclassIndex*\xd8\x01\n\x0bWarningCode\x12\x1c\n\x18WARNING_CODE_UNSPECIFIED\x10\x00\x12 \n\x1cWARNING_CODE_INPUT_TRUNCATED\x10\x01\x12\"\n\x1eWARNING_CODE_PARAMETER_IGNORED\x10\x02\x12!\n\x1dWARNING_CODE_RESULTS_LEFT_OUT\x10\x03\x12 \n\x1cWARNING_CODE_DETAIL_TOO_FINE\x10\x04\x12 \n\x1cWARNING_CODE_INPUT_CUT_SHORT\x10\x05*\x94\x01\n\x10TruncationPolicy\x12!\n\x1dTRUNCATION_POLICY_UNSPECIFIED\x10\x00\x12\x1b\n\x17TRUNCATION_POLICY_ERROR\x10\x01\x12 \n\x1cTRUNCATION_POLICY_KEEP_START\x10\x02\x12\x1e\n\x1aTRUNCATION_POLICY_KEEP_END\x10\x03*u\n\nScoreScale\x12\x1b\n\x17SCORE_SCALE_UNSPECIFIED\x10\x00\x12\x1b\n\x17SCORE_SCALE_PROBABILITY\x10\x01\x12\x15\n\x11SCORE_SCALE_LOGIT\x10\x02\x12\x16\n\x12SCORE_SCALE_COSINE\x10\x03*\x89\x01\n\nOffsetUnit\x12\x1b\n\x17OFFSET_UNIT_UNSPECIFIED\x10\x00\x12\"\n\x1eOFFSET_UNIT_UNICODE_CODE_POINT\x10\x01\x12\x19\n\x15OFFSET_UNIT_UTF8_BYTE\x10\x02\x12\x1f\n\x1bOFFSET_UNIT_UTF16_CODE_UNIT\x10\x03\x42\x66\n\ntrivium.v1B\x0b\x43ommonProtoP\x01Z(trivium.internal/go/trivium/v1;triviumv1\xa2\x02\x03TRV\xaa\x02\nTrivium.V1\xea\x02\x0bTrivium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,14 +34,14 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'trivium.v1.common_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\ntrivium.v1B\013CommonProtoP\001Z(trivium.internal/go/trivium/v1;triviumv1\242\002\003TRV\252\002\nTrivium.V1\352\002\013Trivium::V1'
-  _globals['_WARNINGCODE']._serialized_start=1716
-  _globals['_WARNINGCODE']._serialized_end=1898
-  _globals['_TRUNCATIONPOLICY']._serialized_start=1901
-  _globals['_TRUNCATIONPOLICY']._serialized_end=2049
-  _globals['_SCORESCALE']._serialized_start=2051
-  _globals['_SCORESCALE']._serialized_end=2168
-  _globals['_OFFSETUNIT']._serialized_start=2171
-  _globals['_OFFSETUNIT']._serialized_end=2308
+  _globals['_WARNINGCODE']._serialized_start=2082
+  _globals['_WARNINGCODE']._serialized_end=2298
+  _globals['_TRUNCATIONPOLICY']._serialized_start=2301
+  _globals['_TRUNCATIONPOLICY']._serialized_end=2449
+  _globals['_SCORESCALE']._serialized_start=2451
+  _globals['_SCORESCALE']._serialized_end=2568
+  _globals['_OFFSETUNIT']._serialized_start=2571
+  _globals['_OFFSETUNIT']._serialized_end=2708
   _globals['_CALLINFO']._serialized_start=105
   _globals['_CALLINFO']._serialized_end=327
   _globals['_SERVEDMODEL']._serialized_start=330
@@ -51,17 +51,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WARNING']._serialized_start=834
   _globals['_WARNING']._serialized_end=945
   _globals['_USAGE']._serialized_start=948
-  _globals['_USAGE']._serialized_end=1164
-  _globals['_TOKENUSAGE']._serialized_start=1166
-  _globals['_TOKENUSAGE']._serialized_end=1250
-  _globals['_IMAGEUSAGE']._serialized_start=1252
-  _globals['_IMAGEUSAGE']._serialized_end=1330
-  _globals['_MEDIA']._serialized_start=1332
-  _globals['_MEDIA']._serialized_end=1406
-  _globals['_HEARTBEAT']._serialized_start=1409
-  _globals['_HEARTBEAT']._serialized_end=1544
-  _globals['_TEXTSPAN']._serialized_start=1546
-  _globals['_TEXTSPAN']._serialized_end=1622
-  _globals['_LABELSCORE']._serialized_start=1624
-  _globals['_LABELSCORE']._serialized_end=1713
+  _globals['_USAGE']._serialized_end=1210
+  _globals['_TOKENUSAGE']._serialized_start=1212
+  _globals['_TOKENUSAGE']._serialized_end=1296
+  _globals['_AUDIOUSAGE']._serialized_start=1299
+  _globals['_AUDIOUSAGE']._serialized_end=1550
+  _globals['_IMAGEUSAGE']._serialized_start=1552
+  _globals['_IMAGEUSAGE']._serialized_end=1630
+  _globals['_MEDIA']._serialized_start=1632
+  _globals['_MEDIA']._serialized_end=1706
+  _globals['_HEARTBEAT']._serialized_start=1709
+  _globals['_HEARTBEAT']._serialized_end=1844
+  _globals['_GOAWAY']._serialized_start=1846
+  _globals['_GOAWAY']._serialized_end=1910
+  _globals['_TEXTSPAN']._serialized_start=1912
+  _globals['_TEXTSPAN']._serialized_end=1988
+  _globals['_LABELSCORE']._serialized_start=1990
+  _globals['_LABELSCORE']._serialized_end=2079
 # @@protoc_insertion_point(module_scope)

@@ -41,6 +41,8 @@ class _WarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarningCo
     """
     WARNING_CODE_DETAIL_TOO_FINE: _WarningCode.ValueType  # 4
     """An input has finer detail than the model looked at, so that what is small may be missing from the results."""
+    WARNING_CODE_INPUT_CUT_SHORT: _WarningCode.ValueType  # 5
+    """A file ends before its header says that it does. What is there was read."""
 
 class WarningCode(_WarningCode, metaclass=_WarningCodeEnumTypeWrapper):
     """The kinds of Warning."""
@@ -59,6 +61,8 @@ says how much. What was answered is right.
 """
 WARNING_CODE_DETAIL_TOO_FINE: WarningCode.ValueType  # 4
 """An input has finer detail than the model looked at, so that what is small may be missing from the results."""
+WARNING_CODE_INPUT_CUT_SHORT: WarningCode.ValueType  # 5
+"""A file ends before its header says that it does. What is there was read."""
 Global___WarningCode: _TypeAlias = WarningCode  # noqa: Y015
 
 class _TruncationPolicy:
@@ -334,6 +338,7 @@ class Usage(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TOKENS_FIELD_NUMBER: _builtins.int
+    AUDIO_FIELD_NUMBER: _builtins.int
     IMAGES_FIELD_NUMBER: _builtins.int
     INPUT_CHARACTERS_FIELD_NUMBER: _builtins.int
     COMPUTE_DURATION_FIELD_NUMBER: _builtins.int
@@ -342,6 +347,10 @@ class Usage(_message.Message):
     @_builtins.property
     def tokens(self) -> Global___TokenUsage:
         """Tokens read and written."""
+
+    @_builtins.property
+    def audio(self) -> Global___AudioUsage:
+        """Sound heard and spoken."""
 
     @_builtins.property
     def images(self) -> Global___ImageUsage:
@@ -355,13 +364,14 @@ class Usage(_message.Message):
         self,
         *,
         tokens: Global___TokenUsage | None = ...,
+        audio: Global___AudioUsage | None = ...,
         images: Global___ImageUsage | None = ...,
         input_characters: _builtins.int = ...,
         compute_duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["compute_duration", b"compute_duration", "images", b"images", "tokens", b"tokens"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "compute_duration", b"compute_duration", "images", b"images", "tokens", b"tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_duration", b"compute_duration", "images", b"images", "input_characters", b"input_characters", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "compute_duration", b"compute_duration", "images", b"images", "input_characters", b"input_characters", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -392,6 +402,46 @@ class TokenUsage(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TokenUsage: _TypeAlias = TokenUsage  # noqa: Y015
+
+@_typing.final
+class AudioUsage(_message.Message):
+    """Sound that a call heard and spoke."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_DURATION_FIELD_NUMBER: _builtins.int
+    SPEECH_DURATION_FIELD_NUMBER: _builtins.int
+    OUTPUT_DURATION_FIELD_NUMBER: _builtins.int
+    CHANNEL_COUNT_FIELD_NUMBER: _builtins.int
+    channel_count: _builtins.int
+    """How many channels the sound had that the call sent."""
+    @_builtins.property
+    def input_duration(self) -> _duration_pb2.Duration:
+        """How long the sound was that the call sent, not multiplied by its channels."""
+
+    @_builtins.property
+    def speech_duration(self) -> _duration_pb2.Duration:
+        """How much of it was taken for speech, added up over channels that were heard separately."""
+
+    @_builtins.property
+    def output_duration(self) -> _duration_pb2.Duration:
+        """How long the sound was that the call was sent."""
+
+    def __init__(
+        self,
+        *,
+        input_duration: _duration_pb2.Duration | None = ...,
+        speech_duration: _duration_pb2.Duration | None = ...,
+        output_duration: _duration_pb2.Duration | None = ...,
+        channel_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["input_duration", b"input_duration", "output_duration", b"output_duration", "speech_duration", b"speech_duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_count", b"channel_count", "input_duration", b"input_duration", "output_duration", b"output_duration", "speech_duration", b"speech_duration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AudioUsage: _TypeAlias = AudioUsage  # noqa: Y015
 
 @_typing.final
 class ImageUsage(_message.Message):
@@ -476,6 +526,32 @@ class Heartbeat(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position) -> _WhichOneofReturnType__queue_position | None: ...
 
 Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015
+
+@_typing.final
+class GoAway(_message.Message):
+    """Says that the server will end this stream soon, since it drains or the stream's longest time is near. The caller ends
+    what it is at, half-closes, and opens another stream, which another replica answers.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_LEFT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def time_left(self) -> _duration_pb2.Duration:
+        """How long the stream may still go on."""
+
+    def __init__(
+        self,
+        *,
+        time_left: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_left", b"time_left"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["time_left", b"time_left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GoAway: _TypeAlias = GoAway  # noqa: Y015
 
 @_typing.final
 class TextSpan(_message.Message):

@@ -36,12 +36,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     tokens.
     """
     ERROR_REASON_INPUT_TOO_LARGE: _ErrorReason.ValueType  # 4
-    """INVALID_ARGUMENT. The input has more bytes, items or characters than the server allows. Metadata has `field`,
+    """INVALID_ARGUMENT. The input has more bytes, items, characters or seconds than the server allows. Metadata has `field`,
     `actual` and `limit`.
     """
     ERROR_REASON_UNDECODABLE_MEDIA: _ErrorReason.ValueType  # 5
-    """INVALID_ARGUMENT. A file that was sent is no image that can be read: of an unknown type, cut short or broken.
-    Metadata has `field`.
+    """INVALID_ARGUMENT. A file that was sent is no image, or no sound, that can be read: of an unknown type, cut short or
+    broken. Metadata has `field`.
     """
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 7
     """NOT_FOUND. No model of that name is configured. `google.rpc.ResourceInfo` names it; metadata has `model`, and
@@ -74,7 +74,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL. A defect of the server, logged there under the request id. Nothing else about it leaves the server."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 24
     """DEADLINE_EXCEEDED. The caller's deadline, or the server's own limit where the caller set none or a longer one,
-    passed while the call ran. Metadata has `limit_seconds`.
+    passed while the call ran; or the caller of a stream sent nothing for too long. Metadata has `limit_seconds`.
     """
     ERROR_REASON_CALL_ABORTED: _ErrorReason.ValueType  # 25
     """ABORTED. The model was unloaded by an operator, or the server stopped, before the call was finished. The call may
@@ -107,12 +107,12 @@ ERROR_REASON_INPUT_TOO_LONG: ErrorReason.ValueType  # 3
 tokens.
 """
 ERROR_REASON_INPUT_TOO_LARGE: ErrorReason.ValueType  # 4
-"""INVALID_ARGUMENT. The input has more bytes, items or characters than the server allows. Metadata has `field`,
+"""INVALID_ARGUMENT. The input has more bytes, items, characters or seconds than the server allows. Metadata has `field`,
 `actual` and `limit`.
 """
 ERROR_REASON_UNDECODABLE_MEDIA: ErrorReason.ValueType  # 5
-"""INVALID_ARGUMENT. A file that was sent is no image that can be read: of an unknown type, cut short or broken.
-Metadata has `field`.
+"""INVALID_ARGUMENT. A file that was sent is no image, or no sound, that can be read: of an unknown type, cut short or
+broken. Metadata has `field`.
 """
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 7
 """NOT_FOUND. No model of that name is configured. `google.rpc.ResourceInfo` names it; metadata has `model`, and
@@ -145,7 +145,7 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 23
 """INTERNAL. A defect of the server, logged there under the request id. Nothing else about it leaves the server."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 24
 """DEADLINE_EXCEEDED. The caller's deadline, or the server's own limit where the caller set none or a longer one,
-passed while the call ran. Metadata has `limit_seconds`.
+passed while the call ran; or the caller of a stream sent nothing for too long. Metadata has `limit_seconds`.
 """
 ERROR_REASON_CALL_ABORTED: ErrorReason.ValueType  # 25
 """ABORTED. The model was unloaded by an operator, or the server stopped, before the call was finished. The call may

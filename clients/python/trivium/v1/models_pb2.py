@@ -22,13 +22,15 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from trivium.v1 import embedding_pb2 as trivium_dot_v1_dot_embedding__pb2
 from trivium.v1 import generation_pb2 as trivium_dot_v1_dot_generation__pb2
+from trivium.v1 import speech_pb2 as trivium_dot_v1_dot_speech__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17trivium/v1/models.proto\x12\ntrivium.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1atrivium/v1/embedding.proto\x1a\x1btrivium/v1/generation.proto\"\x87\x01\n\x11ListModelsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x36\n\ncapability\x18\x03 \x01(\x0e\x32\x16.trivium.v1.CapabilityR\ncapability\"g\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x11.trivium.v1.ModelR\x06models\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\'\n\x0fGetModelRequest\x12\x14\n\x05model\x18\x01 \x01(\tR\x05model\";\n\x10GetModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x11.trivium.v1.ModelR\x05model\"\x14\n\x12WatchModelsRequest\"\xb3\x01\n\x13WatchModelsResponse\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x11.trivium.v1.ModelH\x00R\x05model\x12%\n\rremoved_model\x18\x02 \x01(\tH\x00R\x0cremovedModel\x12\x41\n\x0csnapshot_end\x18\x03 \x01(\x0b\x32\x1c.trivium.v1.ModelSnapshotEndH\x00R\x0bsnapshotEndB\x07\n\x05\x65vent\"\x12\n\x10ModelSnapshotEnd\"\x8a\x06\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x16\n\x06\x64igest\x18\x03 \x01(\tR\x06\x64igest\x12!\n\x0c\x64isplay_name\x18\x05 \x01(\tR\x0b\x64isplayName\x12,\n\x05state\x18\x06 \x01(\x0e\x32\x16.trivium.v1.ModelStateR\x05state\x12\x31\n\nlast_error\x18\x07 \x01(\x0b\x32\x12.google.rpc.StatusR\tlastError\x12:\n\x0c\x63\x61pabilities\x18\x08 \x03(\x0e\x32\x16.trivium.v1.CapabilityR\x0c\x63\x61pabilities\x12/\n\x06limits\x18\t \x01(\x0b\x32\x17.trivium.v1.ModelLimitsR\x06limits\x12%\n\x0elanguage_codes\x18\n \x03(\tR\rlanguageCodes\x12\x16\n\x06labels\x18\x0b \x03(\tR\x06labels\x12\x18\n\x07license\x18\r \x01(\tR\x07license\x12\x39\n\nready_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampR\treadyTime\x12\x31\n\x14supported_parameters\x18\x11 \x03(\tR\x13supportedParameters\x12I\n\x10\x64\x65\x66\x61ult_sampling\x18\x12 \x01(\x0b\x32\x1e.trivium.v1.SamplingParametersR\x0f\x64\x65\x66\x61ultSampling\x12\x37\n\tembedding\x18\x13 \x01(\x0b\x32\x19.trivium.v1.EmbeddingInfoR\tembedding\x12O\n\x17similarity_capabilities\x18\x14 \x03(\x0e\x32\x16.trivium.v1.CapabilityR\x16similarityCapabilities\x12.\n\x06vision\x18\x15 \x01(\x0b\x32\x16.trivium.v1.VisionInfoR\x06vision\"\x93\x01\n\nVisionInfo\x12*\n\x11\x64\x65\x66\x61ult_min_score\x18\x01 \x01(\x02R\x0f\x64\x65\x66\x61ultMinScore\x12\x32\n\x15\x64\x65\x66\x61ult_iou_threshold\x18\x02 \x01(\x02R\x13\x64\x65\x66\x61ultIouThreshold\x12%\n\x0elandmark_names\x18\x03 \x03(\tR\rlandmarkNames\"\xca\x01\n\rEmbeddingInfo\x12\x1e\n\ndimensions\x18\x01 \x01(\x05R\ndimensions\x12\x31\n\x14supported_dimensions\x18\x02 \x03(\x05R\x13supportedDimensions\x12/\n\x05kinds\x18\x03 \x03(\x0e\x32\x19.trivium.v1.EmbeddingKindR\x05kinds\x12\x35\n\x07prompts\x18\x04 \x03(\x0b\x32\x1b.trivium.v1.EmbeddingPromptR\x07prompts\"\x8e\x01\n\x0f\x45mbeddingPrompt\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\x12\x34\n\x08purposes\x18\x03 \x03(\x0e\x32\x18.trivium.v1.EmbedPurposeR\x08purposes\x12\x1d\n\nis_default\x18\x04 \x01(\x08R\tisDefault\"\xe7\x01\n\x0bModelLimits\x12(\n\x10max_input_tokens\x18\x01 \x01(\x03R\x0emaxInputTokens\x12*\n\x11max_output_tokens\x18\x02 \x01(\x03R\x0fmaxOutputTokens\x12(\n\x10max_image_pixels\x18\x03 \x01(\x03R\x0emaxImagePixels\x12*\n\x11max_request_bytes\x18\x08 \x01(\x03R\x0fmaxRequestBytes\x12,\n\x12max_context_tokens\x18\t \x01(\x03R\x10maxContextTokens*\xbf\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_STATE_AVAILABLE\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x17\n\x13MODEL_STATE_WARMING\x10\x03\x12\x15\n\x11MODEL_STATE_READY\x10\x04\x12\x18\n\x14MODEL_STATE_DRAINING\x10\x05\x12\x16\n\x12MODEL_STATE_FAILED\x10\x06*\xed\x02\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41PABILITY_GENERATE_TEXT\x10\x01\x12\x19\n\x15\x43\x41PABILITY_EMBED_TEXT\x10\x05\x12\x1a\n\x16\x43\x41PABILITY_EMBED_IMAGE\x10\x06\x12\x15\n\x11\x43\x41PABILITY_RERANK\x10\x07\x12\x1c\n\x18\x43\x41PABILITY_CLASSIFY_TEXT\x10\x08\x12\x1f\n\x1b\x43\x41PABILITY_EXTRACT_ENTITIES\x10\t\x12\x1d\n\x19\x43\x41PABILITY_CLASSIFY_IMAGE\x10\n\x12\x1d\n\x19\x43\x41PABILITY_DETECT_OBJECTS\x10\x0b\x12\x1d\n\x19\x43\x41PABILITY_RECOGNIZE_TEXT\x10\r\x12\x1e\n\x1a\x43\x41PABILITY_DETECT_LANGUAGE\x10\x11\x12\x1b\n\x17\x43\x41PABILITY_DETECT_FACES\x10\x12\x32\x83\x02\n\x0cModelService\x12P\n\nListModels\x12\x1d.trivium.v1.ListModelsRequest\x1a\x1e.trivium.v1.ListModelsResponse\"\x03\x90\x02\x01\x12J\n\x08GetModel\x12\x1b.trivium.v1.GetModelRequest\x1a\x1c.trivium.v1.GetModelResponse\"\x03\x90\x02\x01\x12U\n\x0bWatchModels\x12\x1e.trivium.v1.WatchModelsRequest\x1a\x1f.trivium.v1.WatchModelsResponse\"\x03\x90\x02\x01\x30\x01\x42\x66\n\ntrivium.v1B\x0bModelsProtoP\x01Z(trivium.internal/go/trivium/v1;triviumv1\xa2\x02\x03TRV\xaa\x02\nTrivium.V1\xea\x02\x0bTrivium::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17trivium/v1/models.proto\x12\ntrivium.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1atrivium/v1/embedding.proto\x1a\x1btrivium/v1/generation.proto\x1a\x17trivium/v1/speech.proto\"\x87\x01\n\x11ListModelsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x36\n\ncapability\x18\x03 \x01(\x0e\x32\x16.trivium.v1.CapabilityR\ncapability\"g\n\x12ListModelsResponse\x12)\n\x06models\x18\x01 \x03(\x0b\x32\x11.trivium.v1.ModelR\x06models\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\'\n\x0fGetModelRequest\x12\x14\n\x05model\x18\x01 \x01(\tR\x05model\";\n\x10GetModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x11.trivium.v1.ModelR\x05model\"\x14\n\x12WatchModelsRequest\"\xb3\x01\n\x13WatchModelsResponse\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x11.trivium.v1.ModelH\x00R\x05model\x12%\n\rremoved_model\x18\x02 \x01(\tH\x00R\x0cremovedModel\x12\x41\n\x0csnapshot_end\x18\x03 \x01(\x0b\x32\x1c.trivium.v1.ModelSnapshotEndH\x00R\x0bsnapshotEndB\x07\n\x05\x65vent\"\x12\n\x10ModelSnapshotEnd\"\xc9\x06\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x16\n\x06\x64igest\x18\x03 \x01(\tR\x06\x64igest\x12!\n\x0c\x64isplay_name\x18\x05 \x01(\tR\x0b\x64isplayName\x12,\n\x05state\x18\x06 \x01(\x0e\x32\x16.trivium.v1.ModelStateR\x05state\x12\x31\n\nlast_error\x18\x07 \x01(\x0b\x32\x12.google.rpc.StatusR\tlastError\x12:\n\x0c\x63\x61pabilities\x18\x08 \x03(\x0e\x32\x16.trivium.v1.CapabilityR\x0c\x63\x61pabilities\x12/\n\x06limits\x18\t \x01(\x0b\x32\x17.trivium.v1.ModelLimitsR\x06limits\x12%\n\x0elanguage_codes\x18\n \x03(\tR\rlanguageCodes\x12\x16\n\x06labels\x18\x0b \x03(\tR\x06labels\x12\x18\n\x07license\x18\r \x01(\tR\x07license\x12\x39\n\nready_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampR\treadyTime\x12\x31\n\x14supported_parameters\x18\x11 \x03(\tR\x13supportedParameters\x12I\n\x10\x64\x65\x66\x61ult_sampling\x18\x12 \x01(\x0b\x32\x1e.trivium.v1.SamplingParametersR\x0f\x64\x65\x66\x61ultSampling\x12\x37\n\tembedding\x18\x13 \x01(\x0b\x32\x19.trivium.v1.EmbeddingInfoR\tembedding\x12O\n\x17similarity_capabilities\x18\x14 \x03(\x0e\x32\x16.trivium.v1.CapabilityR\x16similarityCapabilities\x12.\n\x06vision\x18\x15 \x01(\x0b\x32\x16.trivium.v1.VisionInfoR\x06vision\x12=\n\x0brecognition\x18\x16 \x01(\x0b\x32\x1b.trivium.v1.RecognitionInfoR\x0brecognition\"\xe4\x01\n\x0fRecognitionInfo\x12\x31\n\x05tasks\x18\x01 \x03(\x0e\x32\x1b.trivium.v1.RecognitionTaskR\x05tasks\x12,\n\x12gives_word_timings\x18\x02 \x01(\x08R\x10givesWordTimings\x12#\n\rhonors_prompt\x18\x03 \x01(\x08R\x0chonorsPrompt\x12K\n\x14max_segment_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x12maxSegmentDuration\"\x93\x01\n\nVisionInfo\x12*\n\x11\x64\x65\x66\x61ult_min_score\x18\x01 \x01(\x02R\x0f\x64\x65\x66\x61ultMinScore\x12\x32\n\x15\x64\x65\x66\x61ult_iou_threshold\x18\x02 \x01(\x02R\x13\x64\x65\x66\x61ultIouThreshold\x12%\n\x0elandmark_names\x18\x03 \x03(\tR\rlandmarkNames\"\xca\x01\n\rEmbeddingInfo\x12\x1e\n\ndimensions\x18\x01 \x01(\x05R\ndimensions\x12\x31\n\x14supported_dimensions\x18\x02 \x03(\x05R\x13supportedDimensions\x12/\n\x05kinds\x18\x03 \x03(\x0e\x32\x19.trivium.v1.EmbeddingKindR\x05kinds\x12\x35\n\x07prompts\x18\x04 \x03(\x0b\x32\x1b.trivium.v1.EmbeddingPromptR\x07prompts\"\x8e\x01\n\x0f\x45mbeddingPrompt\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\x12\x34\n\x08purposes\x18\x03 \x03(\x0e\x32\x18.trivium.v1.EmbedPurposeR\x08purposes\x12\x1d\n\nis_default\x18\x04 \x01(\x08R\tisDefault\"\xcf\x02\n\x0bModelLimits\x12(\n\x10max_input_tokens\x18\x01 \x01(\x03R\x0emaxInputTokens\x12*\n\x11max_output_tokens\x18\x02 \x01(\x03R\x0fmaxOutputTokens\x12(\n\x10max_image_pixels\x18\x03 \x01(\x03R\x0emaxImagePixels\x12\x34\n\x16max_audio_milliseconds\x18\x04 \x01(\x03R\x14maxAudioMilliseconds\x12*\n\x11max_request_bytes\x18\x08 \x01(\x03R\x0fmaxRequestBytes\x12,\n\x12max_context_tokens\x18\t \x01(\x03R\x10maxContextTokens\x12\x30\n\x14max_input_characters\x18\n \x01(\x03R\x12maxInputCharacters*\xbf\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_STATE_AVAILABLE\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x17\n\x13MODEL_STATE_WARMING\x10\x03\x12\x15\n\x11MODEL_STATE_READY\x10\x04\x12\x18\n\x14MODEL_STATE_DRAINING\x10\x05\x12\x16\n\x12MODEL_STATE_FAILED\x10\x06*\xd6\x03\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41PABILITY_GENERATE_TEXT\x10\x01\x12\x19\n\x15\x43\x41PABILITY_EMBED_TEXT\x10\x05\x12\x1a\n\x16\x43\x41PABILITY_EMBED_IMAGE\x10\x06\x12\x15\n\x11\x43\x41PABILITY_RERANK\x10\x07\x12\x1c\n\x18\x43\x41PABILITY_CLASSIFY_TEXT\x10\x08\x12\x1f\n\x1b\x43\x41PABILITY_EXTRACT_ENTITIES\x10\t\x12\x1d\n\x19\x43\x41PABILITY_CLASSIFY_IMAGE\x10\n\x12\x1d\n\x19\x43\x41PABILITY_DETECT_OBJECTS\x10\x0b\x12\x1d\n\x19\x43\x41PABILITY_RECOGNIZE_TEXT\x10\r\x12\x1f\n\x1b\x43\x41PABILITY_RECOGNIZE_SPEECH\x10\x0e\x12 \n\x1c\x43\x41PABILITY_SYNTHESIZE_SPEECH\x10\x10\x12\x1e\n\x1a\x43\x41PABILITY_DETECT_LANGUAGE\x10\x11\x12\x1b\n\x17\x43\x41PABILITY_DETECT_FACES\x10\x12\x12$\n CAPABILITY_DETECT_VOICE_ACTIVITY\x10\x13\x32\x83\x02\n\x0cModelService\x12P\n\nListModels\x12\x1d.trivium.v1.ListModelsRequest\x1a\x1e.trivium.v1.ListModelsResponse\"\x03\x90\x02\x01\x12J\n\x08GetModel\x12\x1b.trivium.v1.GetModelRequest\x1a\x1c.trivium.v1.GetModelResponse\"\x03\x90\x02\x01\x12U\n\x0bWatchModels\x12\x1e.trivium.v1.WatchModelsRequest\x1a\x1f.trivium.v1.WatchModelsResponse\"\x03\x90\x02\x01\x30\x01\x42\x66\n\ntrivium.v1B\x0bModelsProtoP\x01Z(trivium.internal/go/trivium/v1;triviumv1\xa2\x02\x03TRV\xaa\x02\nTrivium.V1\xea\x02\x0bTrivium::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,34 +44,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELSERVICE'].methods_by_name['GetModel']._serialized_options = b'\220\002\001'
   _globals['_MODELSERVICE'].methods_by_name['WatchModels']._loaded_options = None
   _globals['_MODELSERVICE'].methods_by_name['WatchModels']._serialized_options = b'\220\002\001'
-  _globals['_MODELSTATE']._serialized_start=2239
-  _globals['_MODELSTATE']._serialized_end=2430
-  _globals['_CAPABILITY']._serialized_start=2433
-  _globals['_CAPABILITY']._serialized_end=2798
-  _globals['_LISTMODELSREQUEST']._serialized_start=155
-  _globals['_LISTMODELSREQUEST']._serialized_end=290
-  _globals['_LISTMODELSRESPONSE']._serialized_start=292
-  _globals['_LISTMODELSRESPONSE']._serialized_end=395
-  _globals['_GETMODELREQUEST']._serialized_start=397
-  _globals['_GETMODELREQUEST']._serialized_end=436
-  _globals['_GETMODELRESPONSE']._serialized_start=438
-  _globals['_GETMODELRESPONSE']._serialized_end=497
-  _globals['_WATCHMODELSREQUEST']._serialized_start=499
-  _globals['_WATCHMODELSREQUEST']._serialized_end=519
-  _globals['_WATCHMODELSRESPONSE']._serialized_start=522
-  _globals['_WATCHMODELSRESPONSE']._serialized_end=701
-  _globals['_MODELSNAPSHOTEND']._serialized_start=703
-  _globals['_MODELSNAPSHOTEND']._serialized_end=721
-  _globals['_MODEL']._serialized_start=724
-  _globals['_MODEL']._serialized_end=1502
-  _globals['_VISIONINFO']._serialized_start=1505
-  _globals['_VISIONINFO']._serialized_end=1652
-  _globals['_EMBEDDINGINFO']._serialized_start=1655
-  _globals['_EMBEDDINGINFO']._serialized_end=1857
-  _globals['_EMBEDDINGPROMPT']._serialized_start=1860
-  _globals['_EMBEDDINGPROMPT']._serialized_end=2002
-  _globals['_MODELLIMITS']._serialized_start=2005
-  _globals['_MODELLIMITS']._serialized_end=2236
-  _globals['_MODELSERVICE']._serialized_start=2801
-  _globals['_MODELSERVICE']._serialized_end=3060
+  _globals['_MODELSTATE']._serialized_start=2694
+  _globals['_MODELSTATE']._serialized_end=2885
+  _globals['_CAPABILITY']._serialized_start=2888
+  _globals['_CAPABILITY']._serialized_end=3358
+  _globals['_LISTMODELSREQUEST']._serialized_start=212
+  _globals['_LISTMODELSREQUEST']._serialized_end=347
+  _globals['_LISTMODELSRESPONSE']._serialized_start=349
+  _globals['_LISTMODELSRESPONSE']._serialized_end=452
+  _globals['_GETMODELREQUEST']._serialized_start=454
+  _globals['_GETMODELREQUEST']._serialized_end=493
+  _globals['_GETMODELRESPONSE']._serialized_start=495
+  _globals['_GETMODELRESPONSE']._serialized_end=554
+  _globals['_WATCHMODELSREQUEST']._serialized_start=556
+  _globals['_WATCHMODELSREQUEST']._serialized_end=576
+  _globals['_WATCHMODELSRESPONSE']._serialized_start=579
+  _globals['_WATCHMODELSRESPONSE']._serialized_end=758
+  _globals['_MODELSNAPSHOTEND']._serialized_start=760
+  _globals['_MODELSNAPSHOTEND']._serialized_end=778
+  _globals['_MODEL']._serialized_start=781
+  _globals['_MODEL']._serialized_end=1622
+  _globals['_RECOGNITIONINFO']._serialized_start=1625
+  _globals['_RECOGNITIONINFO']._serialized_end=1853
+  _globals['_VISIONINFO']._serialized_start=1856
+  _globals['_VISIONINFO']._serialized_end=2003
+  _globals['_EMBEDDINGINFO']._serialized_start=2006
+  _globals['_EMBEDDINGINFO']._serialized_end=2208
+  _globals['_EMBEDDINGPROMPT']._serialized_start=2211
+  _globals['_EMBEDDINGPROMPT']._serialized_end=2353
+  _globals['_MODELLIMITS']._serialized_start=2356
+  _globals['_MODELLIMITS']._serialized_end=2691
+  _globals['_MODELSERVICE']._serialized_start=3361
+  _globals['_MODELSERVICE']._serialized_end=3620
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -12,6 +13,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from trivium.v1 import embedding_pb2 as _embedding_pb2
 from trivium.v1 import generation_pb2 as _generation_pb2
+from trivium.v1 import speech_pb2 as _speech_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -89,10 +91,16 @@ class _CapabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Capability
     """Answers VisionFeature.detection."""
     CAPABILITY_RECOGNIZE_TEXT: _Capability.ValueType  # 13
     """Answers VisionFeature.text_recognition."""
+    CAPABILITY_RECOGNIZE_SPEECH: _Capability.ValueType  # 14
+    """Answers SpeechRecognitionService."""
+    CAPABILITY_SYNTHESIZE_SPEECH: _Capability.ValueType  # 16
+    """Answers SpeechSynthesisService."""
     CAPABILITY_DETECT_LANGUAGE: _Capability.ValueType  # 17
     """Answers TextAnalysisService.DetectLanguage."""
     CAPABILITY_DETECT_FACES: _Capability.ValueType  # 18
     """Answers VisionFeature.faces."""
+    CAPABILITY_DETECT_VOICE_ACTIVITY: _Capability.ValueType  # 19
+    """Finds where somebody speaks, for the models that recognise speech. No method of its own."""
 
 class Capability(_Capability, metaclass=_CapabilityEnumTypeWrapper):
     """What a model can do. Values may be added: skip one that this client does not know."""
@@ -117,10 +125,16 @@ CAPABILITY_DETECT_OBJECTS: Capability.ValueType  # 11
 """Answers VisionFeature.detection."""
 CAPABILITY_RECOGNIZE_TEXT: Capability.ValueType  # 13
 """Answers VisionFeature.text_recognition."""
+CAPABILITY_RECOGNIZE_SPEECH: Capability.ValueType  # 14
+"""Answers SpeechRecognitionService."""
+CAPABILITY_SYNTHESIZE_SPEECH: Capability.ValueType  # 16
+"""Answers SpeechSynthesisService."""
 CAPABILITY_DETECT_LANGUAGE: Capability.ValueType  # 17
 """Answers TextAnalysisService.DetectLanguage."""
 CAPABILITY_DETECT_FACES: Capability.ValueType  # 18
 """Answers VisionFeature.faces."""
+CAPABILITY_DETECT_VOICE_ACTIVITY: Capability.ValueType  # 19
+"""Finds where somebody speaks, for the models that recognise speech. No method of its own."""
 Global___Capability: _TypeAlias = Capability  # noqa: Y015
 
 @_typing.final
@@ -320,6 +334,7 @@ class Model(_message.Message):
     EMBEDDING_FIELD_NUMBER: _builtins.int
     SIMILARITY_CAPABILITIES_FIELD_NUMBER: _builtins.int
     VISION_FIELD_NUMBER: _builtins.int
+    RECOGNITION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name by which calls address it."""
     version: _builtins.str
@@ -378,6 +393,10 @@ class Model(_message.Message):
     def vision(self) -> Global___VisionInfo:
         """The values that absent fields of its features take, for a model that looks at images."""
 
+    @_builtins.property
+    def recognition(self) -> Global___RecognitionInfo:
+        """What it can do with speech, for a model that recognises it."""
+
     def __init__(
         self,
         *,
@@ -398,14 +417,53 @@ class Model(_message.Message):
         embedding: Global___EmbeddingInfo | None = ...,
         similarity_capabilities: _abc.Iterable[Global___Capability.ValueType] | None = ...,
         vision: Global___VisionInfo | None = ...,
+        recognition: Global___RecognitionInfo | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "embedding", b"embedding", "last_error", b"last_error", "limits", b"limits", "ready_time", b"ready_time", "vision", b"vision"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "embedding", b"embedding", "last_error", b"last_error", "limits", b"limits", "ready_time", b"ready_time", "recognition", b"recognition", "vision", b"vision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "default_sampling", b"default_sampling", "digest", b"digest", "display_name", b"display_name", "embedding", b"embedding", "labels", b"labels", "language_codes", b"language_codes", "last_error", b"last_error", "license", b"license", "limits", b"limits", "name", b"name", "ready_time", b"ready_time", "similarity_capabilities", b"similarity_capabilities", "state", b"state", "supported_parameters", b"supported_parameters", "version", b"version", "vision", b"vision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "default_sampling", b"default_sampling", "digest", b"digest", "display_name", b"display_name", "embedding", b"embedding", "labels", b"labels", "language_codes", b"language_codes", "last_error", b"last_error", "license", b"license", "limits", b"limits", "name", b"name", "ready_time", b"ready_time", "recognition", b"recognition", "similarity_capabilities", b"similarity_capabilities", "state", b"state", "supported_parameters", b"supported_parameters", "version", b"version", "vision", b"vision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class RecognitionInfo(_message.Message):
+    """What a model that recognises speech can do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASKS_FIELD_NUMBER: _builtins.int
+    GIVES_WORD_TIMINGS_FIELD_NUMBER: _builtins.int
+    HONORS_PROMPT_FIELD_NUMBER: _builtins.int
+    MAX_SEGMENT_DURATION_FIELD_NUMBER: _builtins.int
+    gives_word_timings: _builtins.bool
+    """Whether it says when each word was spoken."""
+    honors_prompt: _builtins.bool
+    """Whether RecognitionConfig.prompt has an effect."""
+    @_builtins.property
+    def tasks(self) -> _containers.RepeatedScalarFieldContainer[_speech_pb2.RecognitionTask.ValueType]:
+        """What it can write of what it hears."""
+
+    @_builtins.property
+    def max_segment_duration(self) -> _duration_pb2.Duration:
+        """How long an utterance may be before it is cut, where the speaker makes the shortest pause."""
+
+    def __init__(
+        self,
+        *,
+        tasks: _abc.Iterable[_speech_pb2.RecognitionTask.ValueType] | None = ...,
+        gives_word_timings: _builtins.bool = ...,
+        honors_prompt: _builtins.bool = ...,
+        max_segment_duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_segment_duration", b"max_segment_duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gives_word_timings", b"gives_word_timings", "honors_prompt", b"honors_prompt", "max_segment_duration", b"max_segment_duration", "tasks", b"tasks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecognitionInfo: _TypeAlias = RecognitionInfo  # noqa: Y015
 
 @_typing.final
 class VisionInfo(_message.Message):
@@ -528,8 +586,10 @@ class ModelLimits(_message.Message):
     MAX_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     MAX_IMAGE_PIXELS_FIELD_NUMBER: _builtins.int
+    MAX_AUDIO_MILLISECONDS_FIELD_NUMBER: _builtins.int
     MAX_REQUEST_BYTES_FIELD_NUMBER: _builtins.int
     MAX_CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
+    MAX_INPUT_CHARACTERS_FIELD_NUMBER: _builtins.int
     max_input_tokens: _builtins.int
     """Tokens of a prompt, chat template included; for a model that does not generate, of one text, its prompt and special
     tokens included, or of query and document together where it reads both.
@@ -538,22 +598,30 @@ class ModelLimits(_message.Message):
     """Tokens of one candidate."""
     max_image_pixels: _builtins.int
     """Pixels of an image, width times height, for a model that looks at images."""
+    max_audio_milliseconds: _builtins.int
+    """Milliseconds of sound in one file, for a model that recognises speech. A live stream is limited by its deadline."""
     max_request_bytes: _builtins.int
     """Bytes of a request message on the wire. The server refuses more with RESOURCE_EXHAUSTED."""
     max_context_tokens: _builtins.int
     """Tokens of prompt and one candidate together."""
+    max_input_characters: _builtins.int
+    """Characters of a text, in Unicode code points, for a model that synthesizes speech; of text not yet spoken, on a
+    stream.
+    """
     def __init__(
         self,
         *,
         max_input_tokens: _builtins.int = ...,
         max_output_tokens: _builtins.int = ...,
         max_image_pixels: _builtins.int = ...,
+        max_audio_milliseconds: _builtins.int = ...,
         max_request_bytes: _builtins.int = ...,
         max_context_tokens: _builtins.int = ...,
+        max_input_characters: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_context_tokens", b"max_context_tokens", "max_image_pixels", b"max_image_pixels", "max_input_tokens", b"max_input_tokens", "max_output_tokens", b"max_output_tokens", "max_request_bytes", b"max_request_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_audio_milliseconds", b"max_audio_milliseconds", "max_context_tokens", b"max_context_tokens", "max_image_pixels", b"max_image_pixels", "max_input_characters", b"max_input_characters", "max_input_tokens", b"max_input_tokens", "max_output_tokens", b"max_output_tokens", "max_request_bytes", b"max_request_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
