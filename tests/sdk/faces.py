@@ -1,7 +1,7 @@
 """One way to drive the blocking and the asynchronous client."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import trivium
@@ -30,6 +30,9 @@ class Face(Protocol):
 
     def open(self, method: str, *args: object, **options: object) -> Any:  # a stream of either client
         """Makes a stream without reading it."""
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:  # whatever it returns
+        """Runs a coroutine in the loop of the asynchronous client."""
 
     def close(self) -> None:
         """Closes the client."""
@@ -74,6 +77,9 @@ class SyncFace:
         for item in self.open(method, *args, **options):
             return item
         return None
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        raise NotImplementedError("the blocking client has no loop")
 
     def close(self) -> None:
         self.client.close()
@@ -130,6 +136,9 @@ class AsyncFace:
             return item
 
         return self._runner.run(run())
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return self._runner.run(coroutine)
 
     def close(self) -> None:
         self._runner.run(self.client.close())

@@ -82,7 +82,8 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in
         make = grpc.unary_unary_rpc_method_handler
         if name in ("StreamGenerate", "WatchModels", "LoadModel"):
             make = grpc.unary_stream_rpc_method_handler
-        elif name in ("StreamEmbed", "StreamAnalyzeImage"):  # its act gets an iterator of requests
+        elif name in ("StreamEmbed", "StreamAnalyzeImage", "StreamRecognize", "StreamSynthesize"):
+            # Its act gets an iterator of requests.
             make = grpc.stream_stream_rpc_method_handler
 
         def behave(request: Message, context: grpc.ServicerContext) -> object:

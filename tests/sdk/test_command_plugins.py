@@ -22,7 +22,7 @@ def point(name: str, value: str) -> EntryPoint:
 def test_missing_distributions_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     runner = plugin(monkeypatch)
     listed = runner.invoke(_root.trivium, ["--help"]).output
-    assert "serve     (not installed; it comes with trivium-server)" in listed
+    assert "serve       (not installed; it comes with trivium-server)" in listed
     called = runner.invoke(_root.trivium, ["models", "pull", "x", "--force"])
     assert called.exit_code == 1
     assert "it comes with trivium-models" in called.output

@@ -10,7 +10,7 @@ from google.protobuf import descriptor_pool
 import trivium
 from trivium import _calls
 from trivium.admin.v1 import admin_pb2
-from trivium.v1 import analysis_pb2, embedding_pb2, generation_pb2, models_pb2, vision_pb2
+from trivium.v1 import analysis_pb2, embedding_pb2, generation_pb2, models_pb2, speech_pb2, vision_pb2
 
 HEAVY = (
     "click",
@@ -35,7 +35,7 @@ def test_every_method_of_the_contract_is_reachable() -> None:
     methods = {value.path: value for value in vars(_calls).values() if isinstance(value, _calls.Method)}
     services = [
         service
-        for file in (generation_pb2, embedding_pb2, analysis_pb2, vision_pb2, models_pb2, admin_pb2)
+        for file in (generation_pb2, embedding_pb2, analysis_pb2, vision_pb2, speech_pb2, models_pb2, admin_pb2)
         for service in file.DESCRIPTOR.services_by_name.values()
     ]
     declared = {f"/{service.full_name}/{method.name}": method for service in services for method in service.methods}
@@ -55,6 +55,9 @@ PAIRS = [
     (trivium.EmbedStream, trivium.AsyncEmbedStream),
     (trivium.VisionClient, trivium.AsyncVisionClient),
     (trivium.FrameStream, trivium.AsyncFrameStream),
+    (trivium.SpeechClient, trivium.AsyncSpeechClient),
+    (trivium.TranscriptStream, trivium.AsyncTranscriptStream),
+    (trivium.SpeechStream, trivium.AsyncSpeechStream),
 ]
 
 

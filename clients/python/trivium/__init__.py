@@ -7,14 +7,17 @@
             print(delta.text, end="")
 
 Client blocks and is thread-safe; AsyncClient is the same for asyncio. Prompts are in trivium.prompts, images in
-trivium.vision, what calls raise in trivium.errors. Every result has the Protobuf message it was made from as `raw`.
+trivium.vision, speech in trivium.speech, what calls raise in trivium.errors. Every result has the Protobuf message it
+was made from as `raw`.
 """
 
-from trivium import errors, vision
+from trivium import errors, speech, vision
 from trivium._async_client import AsyncClient
 from trivium._async_embed_stream import AsyncEmbedStream
 from trivium._async_frame_stream import AsyncFrameStream
 from trivium._async_models import AsyncAdminClient, AsyncLoadStream, AsyncModelsClient, AsyncWatchStream
+from trivium._async_speech import AsyncSpeechClient
+from trivium._async_speech_stream import AsyncSpeechStream, AsyncTranscriptStream
 from trivium._async_text import AsyncTextClient, AsyncTextStream
 from trivium._async_vision import AsyncVisionClient
 from trivium._metadata import Metadata
@@ -23,6 +26,8 @@ from trivium._sync_client import Client
 from trivium._sync_embed_stream import EmbedStream
 from trivium._sync_frame_stream import FrameStream
 from trivium._sync_models import AdminClient, LoadStream, ModelsClient, WatchStream
+from trivium._sync_speech import SpeechClient
+from trivium._sync_speech_stream import SpeechStream, TranscriptStream
 from trivium._sync_text import TextClient, TextStream
 from trivium._sync_vision import VisionClient
 from trivium._version import __version__
@@ -38,7 +43,7 @@ from trivium.analysis import (
     LabelScore,
     LanguageScore,
 )
-from trivium.call_info import CallInfo, CallWarning, ServedModel, Timing, Usage, WarningCode
+from trivium.call_info import AudioUsage, CallInfo, CallWarning, ServedModel, Timing, Usage, WarningCode
 from trivium.embeddings import (
     CompareTextsResponse,
     EmbeddingKind,
@@ -83,6 +88,7 @@ from trivium.models import (
     ModelLoadError,
     ModelRemoved,
     ModelState,
+    RecognitionInfo,
     SnapshotEnd,
     VisionInfo,
 )
@@ -99,10 +105,14 @@ __all__ = [
     "AsyncFrameStream",
     "AsyncLoadStream",
     "AsyncModelsClient",
+    "AsyncSpeechClient",
+    "AsyncSpeechStream",
     "AsyncTextClient",
     "AsyncTextStream",
+    "AsyncTranscriptStream",
     "AsyncVisionClient",
     "AsyncWatchStream",
+    "AudioUsage",
     "CallInfo",
     "CallWarning",
     "Candidate",
@@ -152,6 +162,7 @@ __all__ = [
     "PackedVector",
     "Prompt",
     "RankedDocument",
+    "RecognitionInfo",
     "RerankDocument",
     "RerankResponse",
     "RetryPolicy",
@@ -163,6 +174,8 @@ __all__ = [
     "ServerInfo",
     "SnapshotEnd",
     "SparseVector",
+    "SpeechClient",
+    "SpeechStream",
     "Started",
     "TextClient",
     "TextComparison",
@@ -173,6 +186,7 @@ __all__ = [
     "TokenCount",
     "TokenLogprob",
     "TokenPrompt",
+    "TranscriptStream",
     "TriviumError",
     "TruncationPolicy",
     "Usage",
@@ -183,5 +197,6 @@ __all__ = [
     "WatchStream",
     "__version__",
     "errors",
+    "speech",
     "vision",
 ]

@@ -10,6 +10,7 @@ import grpc
 from trivium._async_analysis import AsyncAnalysisMethods
 from trivium._async_embedding import AsyncEmbeddingMethods
 from trivium._async_models import AsyncAdminClient, AsyncModelsClient
+from trivium._async_speech import AsyncSpeechClient
 from trivium._async_text import AsyncTextClient
 from trivium._async_transport import AsyncTransport
 from trivium._async_vision import AsyncVisionClient
@@ -93,6 +94,7 @@ class AsyncClient(AsyncEmbeddingMethods, AsyncAnalysisMethods):
         self.admin = AsyncAdminClient(self._transport)
         self.text = AsyncTextClient(self._transport)
         self.vision = AsyncVisionClient(self._transport)
+        self.speech = AsyncSpeechClient(self._transport)
 
     @property
     def target(self) -> str:

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from trivium._metadata import Metadata
 from trivium.settings import CallOptions, ClientSettings
 
+LONGEST_STREAM_S = 3600.0
+"""The longest that a server gives a stream, unless it is configured otherwise."""
+
 MODEL_MEMORY_S = 30.0
 """How long the answer to "which model is meant where none is named?" holds."""
 

@@ -15,7 +15,7 @@ from trivium.admin.v1 import admin_pb2
 from trivium.admin_info import ServerInfo, parse_server_info
 from trivium.generation import GenerationResult, TokenCount, parse_result, parse_token_count
 from trivium.models import Capability, Model, parse_model
-from trivium.v1 import analysis_pb2, embedding_pb2, generation_pb2, models_pb2, vision_pb2
+from trivium.v1 import analysis_pb2, embedding_pb2, generation_pb2, models_pb2, speech_pb2, vision_pb2
 
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
@@ -72,6 +72,25 @@ STREAM_ANALYZE_IMAGE = Method(
     "/trivium.v1.VisionService/StreamAnalyzeImage",
     vision_pb2.StreamAnalyzeImageRequest,
     vision_pb2.StreamAnalyzeImageResponse,
+)
+RECOGNIZE = Method(
+    "/trivium.v1.SpeechRecognitionService/Recognize", speech_pb2.RecognizeRequest, speech_pb2.RecognizeResponse
+)
+STREAM_RECOGNIZE = Method(
+    "/trivium.v1.SpeechRecognitionService/StreamRecognize",
+    speech_pb2.StreamRecognizeRequest,
+    speech_pb2.StreamRecognizeResponse,
+)
+SYNTHESIZE = Method(
+    "/trivium.v1.SpeechSynthesisService/Synthesize", speech_pb2.SynthesizeRequest, speech_pb2.SynthesizeResponse
+)
+STREAM_SYNTHESIZE = Method(
+    "/trivium.v1.SpeechSynthesisService/StreamSynthesize",
+    speech_pb2.StreamSynthesizeRequest,
+    speech_pb2.StreamSynthesizeResponse,
+)
+LIST_VOICES = Method(
+    "/trivium.v1.SpeechSynthesisService/ListVoices", speech_pb2.ListVoicesRequest, speech_pb2.ListVoicesResponse
 )
 LIST_MODELS = Method("/trivium.v1.ModelService/ListModels", models_pb2.ListModelsRequest, models_pb2.ListModelsResponse)
 GET_MODEL = Method("/trivium.v1.ModelService/GetModel", models_pb2.GetModelRequest, models_pb2.GetModelResponse)
@@ -203,6 +222,9 @@ _CAN = {
     Capability.RECOGNIZE_TEXT: "reads text in images",
     Capability.DETECT_FACES: "detects faces",
     Capability.EMBED_IMAGE: "embeds images",
+    Capability.RECOGNIZE_SPEECH: "recognises speech",
+    Capability.SYNTHESIZE_SPEECH: "speaks",
+    Capability.DETECT_VOICE_ACTIVITY: "detects voice activity",
 }
 
 

@@ -14,6 +14,7 @@ from trivium._retry import RetryPolicy
 from trivium._sync_analysis import AnalysisMethods
 from trivium._sync_embedding import EmbeddingMethods
 from trivium._sync_models import AdminClient, ModelsClient
+from trivium._sync_speech import SpeechClient
 from trivium._sync_text import TextClient
 from trivium._sync_transport import SyncTransport
 from trivium._sync_vision import VisionClient
@@ -93,6 +94,7 @@ class Client(EmbeddingMethods, AnalysisMethods):
         self.admin = AdminClient(self._transport)
         self.text = TextClient(self._transport)
         self.vision = VisionClient(self._transport)
+        self.speech = SpeechClient(self._transport)
 
     @property
     def target(self) -> str:

@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from trivium.v1 import common_pb2
 
-__all__ = ["CallInfo", "CallWarning", "ServedModel", "Timing", "Usage", "WarningCode"]
+__all__ = ["AudioUsage", "CallInfo", "CallWarning", "ServedModel", "Timing", "Usage", "WarningCode"]
 
 
 class WarningCode(StrEnum):
@@ -18,6 +18,7 @@ class WarningCode(StrEnum):
     INPUT_TRUNCATED = "INPUT_TRUNCATED"
     RESULTS_LEFT_OUT = "RESULTS_LEFT_OUT"
     DETAIL_TOO_FINE = "DETAIL_TOO_FINE"
+    INPUT_CUT_SHORT = "INPUT_CUT_SHORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +33,27 @@ class ServedModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AudioUsage:
+    """Sound that a call heard and spoke, in seconds.
+
+    input_s: what was sent, not multiplied by its channel_count. speech_s: what of it was taken for speech, added up
+    over channels that were heard separately. output_s: what was spoken. None: the call has no such sound.
+    """
+
+    input_s: float | None
+    speech_s: float | None
+    output_s: float | None
+    channel_count: int
+    raw: common_pb2.AudioUsage = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Quantities that a call used.
 
     input_tokens includes the chat template; output_tokens is the sum over all candidates without end-of-turn tokens;
-    input_characters counts Unicode code points, image_count and pixel_count the images that were read; compute_s is the
-    call's share of the model runners' time.
+    input_characters counts Unicode code points, image_count and pixel_count the images that were read; audio is None
+    for a call without sound; compute_s is the call's share of the model runners' time.
     """
 
     input_tokens: int
@@ -45,6 +61,7 @@ class Usage:
     input_characters: int
     image_count: int
     pixel_count: int
+    audio: AudioUsage | None
     compute_s: float | None
     raw: common_pb2.Usage = field(repr=False, compare=False)
 
@@ -91,7 +108,7 @@ class CallInfo:
     raw: common_pb2.CallInfo = field(repr=False, compare=False)
 
 
-def seconds(owner: common_pb2.Timing | common_pb2.Usage, name: str) -> float | None:
+def seconds(owner: common_pb2.Timing | common_pb2.Usage | common_pb2.AudioUsage, name: str) -> float | None:
     """Returns a Duration field of a message in seconds, None where it is absent."""
     if not owner.HasField(name):  # type: ignore[arg-type]  # the stubs accept literal field names only
         return None
@@ -114,7 +131,18 @@ def parse_usage(raw: common_pb2.Usage) -> Usage:
         input_characters=raw.input_characters,
         image_count=raw.images.image_count,
         pixel_count=raw.images.pixel_count,
+        audio=_parse_audio(raw.audio) if raw.HasField("audio") else None,
         compute_s=seconds(raw, "compute_duration"),
+        raw=raw,
+    )
+
+
+def _parse_audio(raw: common_pb2.AudioUsage) -> AudioUsage:
+    return AudioUsage(
+        input_s=seconds(raw, "input_duration"),
+        speech_s=seconds(raw, "speech_duration"),
+        output_s=seconds(raw, "output_duration"),
+        channel_count=raw.channel_count,
         raw=raw,
     )
 

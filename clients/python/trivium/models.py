@@ -8,9 +8,11 @@ from typing import TypeAlias
 
 from google.rpc import status_pb2
 
+from trivium._speech_format import in_seconds
+from trivium._speech_heard import RecognitionTask
 from trivium.embeddings import EmbeddingKind, EmbedPurpose, known_values
 from trivium.sampling import Sampling, parse_sampling
-from trivium.v1 import embedding_pb2, models_pb2
+from trivium.v1 import embedding_pb2, models_pb2, speech_pb2
 
 __all__ = [
     "Capability",
@@ -23,6 +25,7 @@ __all__ = [
     "ModelLoadError",
     "ModelRemoved",
     "ModelState",
+    "RecognitionInfo",
     "SnapshotEnd",
     "VisionInfo",
 ]
@@ -54,6 +57,9 @@ class Capability(StrEnum):
     RECOGNIZE_TEXT = "RECOGNIZE_TEXT"
     DETECT_FACES = "DETECT_FACES"
     EMBED_IMAGE = "EMBED_IMAGE"
+    RECOGNIZE_SPEECH = "RECOGNIZE_SPEECH"
+    SYNTHESIZE_SPEECH = "SYNTHESIZE_SPEECH"
+    DETECT_VOICE_ACTIVITY = "DETECT_VOICE_ACTIVITY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +68,16 @@ class ModelLimits:
 
     A server may be configured to less than the model itself allows: its generation.max_context_tokens, 4096 by default.
     max_input_tokens is for a prompt, max_output_tokens for one candidate, max_context_tokens for both together;
-    max_image_pixels, width times height, for an image; max_request_bytes for a request message on the wire.
+    max_image_pixels, width times height, for an image; max_audio_s, in seconds, for the sound of one file;
+    max_input_characters for a text that is spoken; max_request_bytes for a request message on the wire.
     """
 
     max_input_tokens: int
     max_output_tokens: int
     max_context_tokens: int
     max_image_pixels: int
+    max_audio_s: float
+    max_input_characters: int
     max_request_bytes: int
 
 
@@ -122,11 +131,27 @@ class VisionInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecognitionInfo:
+    """What a model that recognises speech can do.
+
+    tasks: what it can write of what it hears. gives_word_timings: whether it says when each word was spoken.
+    honors_prompt: whether a prompt has an effect. max_segment_s: how long an utterance may be before it is cut, where
+    the speaker makes the shortest pause.
+    """
+
+    tasks: tuple[RecognitionTask, ...]
+    gives_word_timings: bool
+    honors_prompt: bool
+    max_segment_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A model that a server has.
 
     default_sampling holds the values that absent sampling options take; supported_parameters, the options it honours.
-    embedding is for a model that embeds, vision for one that looks at images. labels are those of a model that
+    embedding is for a model that embeds, vision for one that looks at images, recognition for one that recognises
+    speech. labels are those of a model that
     classifies, extracts entities or detects objects, by class index, empty for one that takes any.
     similarity_capabilities are those of `capabilities` that it answers by comparing embeddings, without having been
     trained for them.
@@ -148,6 +173,7 @@ class Model:
     labels: tuple[str, ...]
     embedding: EmbeddingInfo | None
     vision: VisionInfo | None
+    recognition: RecognitionInfo | None
     similarity_capabilities: tuple[Capability, ...]
     raw: models_pb2.Model = field(repr=False, compare=False)
 
@@ -195,6 +221,8 @@ def parse_model(raw: models_pb2.Model) -> Model:
             max_output_tokens=raw.limits.max_output_tokens,
             max_context_tokens=raw.limits.max_context_tokens,
             max_image_pixels=raw.limits.max_image_pixels,
+            max_audio_s=raw.limits.max_audio_milliseconds / 1000,
+            max_input_characters=raw.limits.max_input_characters,
             max_request_bytes=raw.limits.max_request_bytes,
         ),
         language_codes=tuple(raw.language_codes),
@@ -205,6 +233,7 @@ def parse_model(raw: models_pb2.Model) -> Model:
         labels=tuple(raw.labels),
         embedding=_parse_embedding(raw.embedding) if raw.HasField("embedding") else None,
         vision=_parse_vision(raw.vision) if raw.HasField("vision") else None,
+        recognition=_parse_recognition(raw.recognition) if raw.HasField("recognition") else None,
         similarity_capabilities=_parse_capabilities(raw.similarity_capabilities),
         raw=raw,
     )
@@ -245,6 +274,15 @@ def _parse_vision(raw: models_pb2.VisionInfo) -> VisionInfo:
         default_min_score=raw.default_min_score,
         default_iou_threshold=raw.default_iou_threshold,
         landmark_names=tuple(raw.landmark_names),
+    )
+
+
+def _parse_recognition(raw: models_pb2.RecognitionInfo) -> RecognitionInfo:
+    return RecognitionInfo(
+        tasks=known_values(RecognitionTask, "RECOGNITION_TASK_", speech_pb2.RecognitionTask.DESCRIPTOR, raw.tasks),
+        gives_word_timings=raw.gives_word_timings,
+        honors_prompt=raw.honors_prompt,
+        max_segment_s=in_seconds(raw.max_segment_duration),
     )
 
 

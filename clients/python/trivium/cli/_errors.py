@@ -28,19 +28,32 @@ _TROUBLES = {
 """What each trouble is called where options are the remedy, and not arguments; after `the server at HOST:PORT`."""
 
 _PARAMETERS = {
+    "audio": ("file", "files"),
     "candidate_labels": ("labels",),
+    "content": ("file", "files"),
     "conversation": ("prompt",),
     "drain_timeout": ("drain_s",),
+    "encoding": ("file_format",),
+    "include_word_timings": ("words",),
     "items": ("text", "texts"),
     "label_template": ("template",),
+    "language_code": ("language",),
+    "language_codes": ("languages", "language"),
     "messages": ("prompt",),
     "model": ("model", "name"),
+    "sample_rate_hertz": ("sample_rate_hz",),
     "score_scale": ("scale",),
     "source": ("text",),
+    "speaking_rate": ("rate",),
     "system_instruction": ("system",),
     "target": ("others",),
     "targets": ("others",),
+    "task": ("translate",),
     "text": ("text", "texts", "prompt"),
+    "text_fragment": ("text",),
+    "trailing_silence": ("pause_s",),
+    "voice_name": ("voice",),
+    "volume_gain_db": ("gain_db",),
 }
 """What commands call a parameter that sets a field of a request, by the last part of the field's path, unless it is
 called like that."""

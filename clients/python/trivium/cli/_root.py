@@ -21,6 +21,10 @@ OWN_COMMANDS = {
     "detect": ("trivium.cli._detect:detect", "Tell in which language texts are written."),
     "see": ("trivium.cli._see:see", "Tell what images show: labels, objects, faces, text."),
     "read": ("trivium.cli._read:read", "Print what is written in images."),
+    "transcribe": ("trivium.cli._transcribe:transcribe", "Write down what is said in recordings, as text or captions."),
+    "dictate": ("trivium.cli._dictate:dictate", "Write down what is said while it is spoken."),
+    "say": ("trivium.cli._say:say", "Speak a text into a file of sound."),
+    "voices": ("trivium.cli._voices:voices", "List who can speak."),
     "tokens": ("trivium.cli._tokens:tokens", "Count the tokens of a prompt."),
     "status": ("trivium.cli._status:status", "Show the server and its models, with the state of each."),
 }
