@@ -14,11 +14,13 @@ def parse(
     *,
     rounds: int,
     uses_peers: bool = True,
+    require: Callable[[], object] = require_peers,
     add: Callable[[argparse.ArgumentParser], object] = lambda _: None,
 ) -> argparse.Namespace:
     """Returns threads, rounds, quick, peers and results.
 
-    rounds: the default number of them; 1 for --quick. add: gives the parser a measurement's own options.
+    rounds: the default number of them; 1 for --quick. require: ends the program where the peers that take part are not
+    installed. add: gives the parser a measurement's own options.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     cpus = len(os.sched_getaffinity(0))
@@ -40,7 +42,7 @@ def parse(
     # A smoke run must not replace real figures.
     given.results = given.results or (report.DEFAULT_FOLDER / "quick" if given.quick else report.DEFAULT_FOLDER)
     if given.peers:
-        require_peers()
+        require()
     return given
 
 

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Makes .venv-peers with the engines that we measure against, as locked in peers.txt. Does nothing when it is current.
+# Makes .venv-peers with the engines that we measure against, as locked in peers.txt, and .venv-peers/speech with those
+# of speech, which has what counts wrong words too. Does nothing when they are current.
+# --speech: those of speech alone.
 # --infinity: infinity-emb as well, 6 GB, in .venv-peers/infinity.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,6 +18,10 @@ install() {
     touch "$folder/.installed"
 }
 
+install .venv-peers/speech speech
+if [[ ${1:-} == --speech ]]; then
+    exit
+fi
 install .venv-peers peers
 if [[ ${1:-} == --infinity ]]; then
     install .venv-peers/infinity infinity

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Resolves the peers anew and writes them to peers.txt and infinity.txt, with hashes and no addresses.
+# Resolves the peers anew and writes them to peers.txt, infinity.txt and speech.txt, with hashes and no addresses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 index=$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)
@@ -14,3 +14,4 @@ lock() {
 # onnxruntime, grpcio and protobuf as in our own lock, so that only the engines differ.
 lock peers --constraints requirements/dev.txt
 lock infinity
+lock speech --constraints requirements/dev.txt

@@ -16,6 +16,8 @@ for argument in "$@"; do
 done
 if [[ ${peers:-yes} == yes ]]; then
     benchmarks/install_peers.sh
+else
+    benchmarks/install_peers.sh --speech # it has what counts wrong words
 fi
 for measurement in decode latency memory; do
     .venv/bin/python -m "benchmarks.$measurement" "${own[@]}" $([[ ${peers:-yes} == no ]] && echo --no-peers)
@@ -25,5 +27,10 @@ for model in all-minilm-l6-v2 all-minilm-l6-v2-int8; do
 done
 .venv/bin/python -m benchmarks.unary "${own[@]}"
 .venv/bin/python -m benchmarks.vision "${own[@]}"
+for measurement in speech speech_accuracy; do
+    .venv/bin/python -m "benchmarks.$measurement" "${own[@]}" $([[ ${peers:-yes} == no ]] && echo --no-peers)
+done
+.venv/bin/python -m benchmarks.speech_live "${own[@]}"
+.venv/bin/python -m benchmarks.speech_synthesis "${own[@]}"
 .venv/bin/python -m benchmarks.sampling "${own[@]}"
 .venv/bin/python -m benchmarks.embed_quality "${own[@]}"
