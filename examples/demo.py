@@ -1,4 +1,4 @@
-"""Starts a server of its own and asks its models over gRPC: a text while it is made, sentences, photos, a scan."""
+"""Starts a server of its own and asks its models over gRPC: text, sentences, photos, a scan and speech."""
 
 import argparse
 import signal
@@ -17,7 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 import trivium
+from examples import speech_demo
 from examples.pictures import pictures
+from examples.recordings import recordings
 from trivium import vision
 
 CONVERSATION = "How do plants make food?"
@@ -209,9 +211,9 @@ def _shade(value: float) -> str:
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     console = Console(highlight=False)
-    files = pictures()
+    files, sounds = pictures(), recordings()
     with (
-        server((LANGUAGE_MODEL, ENCODER, DETECTOR, *VISION_MODELS), console) as target,
+        server((LANGUAGE_MODEL, ENCODER, DETECTOR, *VISION_MODELS, *speech_demo.SPEECH_MODELS), console) as target,
         trivium.Client(target, default_model=LANGUAGE_MODEL) as client,
     ):
         console.rule("[bold]A conversation, streamed")
@@ -231,6 +233,10 @@ def main() -> None:
         see_photos(client, files, console)
         console.rule("[bold]A scanned page, read")
         read_scan(client, files["page"], console)
+        console.rule("[bold]A recording, heard while it plays")
+        speech_demo.listen(client, sounds["two_cities"], console)
+        console.rule("[bold]A sentence, spoken")
+        speech_demo.speak(client, OUTPUT, console)
     console.print("Next: [bold]make serve[/], then [bold].venv/bin/trivium chat[/] in another terminal.")
 
 
