@@ -14,7 +14,8 @@ import pytest
 from tests.sdk.faces import Face
 from tests.sdk.scripted import ScriptedServer, fail, hang, reply
 from tests.sdk.speech_script import hear_live, list_models, silent_after_setup, speak
-from trivium import _calls, errors, speech
+from tests.serving import wait_until
+from trivium import _async_speech_stream, _calls, _sync_speech_stream, errors, speech
 from trivium.v1 import common_pb2, models_pb2, speech_pb2
 
 Connect = Callable[..., Face]
@@ -126,6 +127,28 @@ def test_large_chunk_is_cut(connect: Connect, server: ScriptedServer, seen: list
 def test_markers_keep_their_place(connect: Connect, server: ScriptedServer, seen: list[Any]) -> None:
     connect(server.target).events(STREAM, [b"one", speech.FINALIZE, b"two", speech.KEEP_ALIVE, b"three"], **RATE)
     assert kinds(seen) == ["audio", "finalize", "audio", "keep_alive", "audio"]
+
+
+def test_source_that_pauses_keeps_its_stream(
+    connect: Connect, server: ScriptedServer, seen: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (_sync_speech_stream, _async_speech_stream):
+        monkeypatch.setattr(module, "KEEP_ALIVE_S", 0.2)
+
+    def chunks() -> Iterator[bytes]:
+        yield b"one"
+        assert wait_until(lambda: len(seen) > 2)
+        yield b"two"
+
+    async def async_chunks() -> AsyncIterator[bytes]:
+        yield b"one"
+        assert await asyncio.to_thread(wait_until, lambda: len(seen) > 2)
+        yield b"two"
+
+    face = connect(server.target)
+    face.events(STREAM, async_chunks() if face.is_async else chunks(), **RATE)
+    first, *pause, last = kinds(seen)
+    assert (first, set(pause), last) == ("audio", {"keep_alive"}, "audio")
 
 
 def test_results_come_while_chunks_do(connect: Connect, server: ScriptedServer) -> None:

@@ -12,6 +12,7 @@ from trivium._calls import STREAM_RECOGNIZE, STREAM_SYNTHESIZE, Method, StreamCa
 from trivium._error_base import CallCancelledError
 from trivium._retry import Deadline
 from trivium._speech_course import (
+    KEEP_ALIVE_S,
     EventT,
     RecognitionCourse,
     RequestT,
@@ -56,10 +57,14 @@ class _Outbox(Generic[_ItemT]):
             await self._change()
         return not self._is_over
 
-    async def take(self) -> _ItemT | None:
-        """Waits for an item. None after the last."""
-        while not self._waiting and not self._is_over:
-            await self._change()
+    async def take(self, idle: _ItemT | None) -> _ItemT | None:
+        """Waits for an item. None after the last; `idle`, where it is given, after KEEP_ALIVE_S without any."""
+        try:
+            async with asyncio.timeout(None if idle is None else KEEP_ALIVE_S):
+                while not self._waiting and not self._is_over:
+                    await self._change()
+        except TimeoutError:
+            return idle
         self._changed.set()
         return self._waiting.popleft() if self._waiting else None
 
@@ -174,7 +179,7 @@ class BaseAsyncSpeechStream(AsyncStream[RequestT, ResponseT, EventT]):
         await gate.wait()
         if gate is not self._gate or not self._duplex.has_started:
             return
-        while (request := await self._outbox.take()) is not None:
+        while (request := await self._outbox.take(self._duplex.keep_alive)) is not None:
             yield request
         self._duplex.is_source_over = True
         self._watch()
@@ -206,7 +211,8 @@ class AsyncTranscriptStream(
             print(update.text, end="\n" if update.is_final else "\r")
 
     A task takes the chunks from the iterable, and another sends them while results arrive; a server that is behind
-    holds them back. The call is sent when the first event is asked for. Reading to the end, leaving its `async with`
+    holds them back. An iterable may pause for as long as it likes: the server is told that it is still there. The call
+    is sent when the first event is asked for. Reading to the end, leaving its `async with`
     block, breaking out of the `async for` loop, cancelling the task that reads, and aclose() each end the call, at the
     server too, and the tasks. Not for several tasks at once, except aclose(), finish(), finalize() and keep_alive().
 

@@ -22,6 +22,8 @@ RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=speech_pb2.StreamRecognizeResponse | speech_pb2.StreamSynthesizeResponse)
 EventT = TypeVar("EventT")
 
+KEEP_ALIVE_S = 15.0
+
 
 class SpeechCourse(Generic[RequestT, ResponseT, EventT]):
     """What was sent, what has arrived, and what is owed.
@@ -29,11 +31,15 @@ class SpeechCourse(Generic[RequestT, ResponseT, EventT]):
     on_started is called when the server has accepted the setup. Nothing but the setup is sent before: a call that is
     sent again must find everything still there, and grpc.aio would hide why it was refused.
 
-    needs_whole_source: the stream is of no use where the caller's source fails, and is given up then.
+    needs_whole_source: the stream is of no use where the caller's source fails, and is given up then. keep_alive: what
+    is sent where the source has given nothing for KEEP_ALIVE_S, for servers end streams that are silent for longer.
     """
 
-    def __init__(self, setup: RequestT, *, needs_whole_source: bool = False) -> None:
+    def __init__(
+        self, setup: RequestT, *, needs_whole_source: bool = False, keep_alive: RequestT | None = None
+    ) -> None:
         self.setup = setup
+        self.keep_alive = keep_alive
         self.needs_whole_source = needs_whole_source
         self.on_started: Callable[[], None] = lambda: None
         self._next_sequence = 0
@@ -92,7 +98,11 @@ class RecognitionCourse(
 
     def __init__(self, setup: speech_pb2.StreamRecognizeSetup, encoding: AudioEncoding, channel_count: int) -> None:
         is_file = encoding not in SAMPLE_BYTES
-        super().__init__(speech_pb2.StreamRecognizeRequest(setup=setup), needs_whole_source=is_file)
+        super().__init__(
+            speech_pb2.StreamRecognizeRequest(setup=setup),
+            needs_whole_source=is_file,
+            keep_alive=marker_request(RecognitionMarker.KEEP_ALIVE),
+        )
         self._encoding = encoding
         self._channel_count = channel_count
         self.ready: RecognitionReady | None = None

@@ -9,6 +9,7 @@ from trivium._calls import STREAM_RECOGNIZE, STREAM_SYNTHESIZE, Method, StreamCa
 from trivium._error_base import CallCancelledError
 from trivium._retry import Deadline
 from trivium._speech_course import (
+    KEEP_ALIVE_S,
     EventT,
     RecognitionCourse,
     RequestT,
@@ -52,11 +53,12 @@ class _Outbox(Generic[_ItemT]):
                 self._changed.notify_all()
             return not self._is_over
 
-    def take(self) -> _ItemT | None:
-        """Waits for an item. None after the last."""
+    def take(self, idle: _ItemT | None) -> _ItemT | None:
+        """Waits for an item. None after the last; `idle`, where it is given, after KEEP_ALIVE_S without any."""
         with self._changed:
             while not self._waiting and not self._is_over:
-                self._changed.wait()
+                if not self._changed.wait(None if idle is None else KEEP_ALIVE_S):
+                    return idle
             self._changed.notify_all()
             return self._waiting.popleft() if self._waiting else None
 
@@ -162,7 +164,7 @@ class SyncSpeechStream(SyncStream[RequestT, ResponseT, EventT]):
         gate.wait()
         if gate is not self._gate or not self._duplex.has_started:
             return
-        while (request := self._outbox.take()) is not None:
+        while (request := self._outbox.take(self._duplex.keep_alive)) is not None:
             yield request
         self._duplex.is_source_over = True
         with self._lock:
@@ -196,9 +198,10 @@ class TranscriptStream(
             print(update.text, end="\n" if update.is_final else "\r")
 
     A thread takes the chunks from the iterable, and another sends them while results arrive; a server that is behind
-    holds them back. The call is sent when the first event is asked for. Reading to the end, leaving its `with` block,
-    breaking out of the `for` loop and close() each end the call, at the server too, and the threads as soon as the
-    iterable returns. Not for several threads at once, except close(), finish(), finalize() and keep_alive().
+    holds them back. An iterable may pause for as long as it likes: the server is told that it is still there. The call
+    is sent when the first event is asked for. Reading to the end, leaving its `with` block, breaking out of the `for`
+    loop and close() each end the call, at the server too, and the threads as soon as the iterable returns. Not for
+    several threads at once, except close(), finish(), finalize() and keep_alive().
 
     Iterating raises what the iterable raised, and what a chunk is refused with before it is sent, after the results of
     the chunks before it; StreamIdleTimeout where the server owed an answer for the idle limit; ConnectionLost where the

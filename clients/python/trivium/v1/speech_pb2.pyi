@@ -1342,7 +1342,10 @@ class SpeechInterrupted(_message.Message):
     DISCARDED_SPAN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def produced_duration(self) -> _duration_pb2.Duration:
-        """How much sound the stream has sent so far, the part before this interruption and those before earlier ones."""
+        """How much sound the stream has sent so far, the part before this interruption and those before earlier ones. Of it
+        the encoder may still hold back what it cannot write alone: nothing of encodings without a header and of WAV, up to
+        0.1 s of Opus and 0.2 s of FLAC and MP3, which come with the next text or at the end.
+        """
 
     @_builtins.property
     def discarded_span(self) -> _common_pb2.TextSpan:
