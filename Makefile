@@ -12,6 +12,8 @@ GRPCURL_VERSION := v1.9.3
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/bin:$(PATH)
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# For benchmarks and tests that use ONNX Runtime by themselves; the server and the models command set it, too.
+export ORT_DISABLE_TELEMETRY := 1
 INSTALLED := .venv/.installed
 PROJECTS := clients/python/pyproject.toml models/pyproject.toml service/pyproject.toml
 

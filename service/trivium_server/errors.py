@@ -195,12 +195,12 @@ class DeadlineExceeded(TriviumError):
 
 
 class StreamIdle(TriviumError):
-    """The caller of a stream, of which there is room for some, sent nothing for too long."""
+    """The caller of a stream, of which there is room for some, sent nothing for too long. advice: what to do."""
 
     reason = "DEADLINE_EXCEEDED"
 
-    def __init__(self, limit_s: float) -> None:
-        message = f"no message came for {limit_s:g} s; send keep_alive while there is nothing to send"
+    def __init__(self, limit_s: float, advice: str) -> None:
+        message = f"no message came for {limit_s:g} s; {advice}"
         super().__init__(message, limit_seconds=f"{limit_s:g}")
 
 

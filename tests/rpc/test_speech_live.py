@@ -98,8 +98,8 @@ class TestUtterances:
     def test_ready_says_who_answers_and_what_is_expected(self, stub: Stub) -> None:
         stereo = pb.AudioFormat(encoding=pb.AUDIO_ENCODING_PCM_F32LE, sample_rate_hertz=8000, channel_count=2)
         for given, accepted, chunk_bytes in (
-            (PCM, pb.AudioFormat(encoding=PCM.encoding, sample_rate_hertz=16_000, channel_count=1), 3200),
-            (stereo, stereo, 6400),
+            (PCM, pb.AudioFormat(encoding=PCM.encoding, sample_rate_hertz=16_000, channel_count=1), 1280),
+            (stereo, stereo, 2560),
         ):
             ready = heard(stub, [hear(given)])[0].ready
             assert ready.accepted_format == accepted
@@ -465,6 +465,19 @@ class TestFailures:
         unloading.result(10)
         toys.thread.loop.call_soon_threadsafe(toys.catalog.start_load, "toy-plain-ear")
         assert wait_until(lambda: toys.catalog.status("toy-plain-ear").state.name == "READY")
+
+    def test_unloading_ends_a_stream_that_is_silent(self, stub: Stub, toys: ToyServer) -> None:
+        dialogue: Dialogue[Heard, Any] = Dialogue(stub.StreamRecognize, hear(model="toy-plain-ear"))
+        assert dialogue.next().HasField("ready")
+        toys.thread.run(toys.catalog.unload("toy-plain-ear", 0.1))
+        try:
+            failure = refused(dialogue.next)
+            assert (failure.code, failure.reason) == (grpc.StatusCode.ABORTED, "CALL_ABORTED")
+            assert_nothing_left(toys)
+        finally:
+            dialogue.half_close()
+            toys.thread.loop.call_soon_threadsafe(toys.catalog.start_load, "toy-plain-ear")
+            assert wait_until(lambda: toys.catalog.status("toy-plain-ear").state.name == "READY")
 
 
 class TestGoAway:

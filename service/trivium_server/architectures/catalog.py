@@ -49,10 +49,11 @@ _RETRY_AFTER_S = {ModelState.LOADING: 2.0, ModelState.WARMING: 1.0, ModelState.D
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease(Generic[_T]):
-    """A model for the time of one call; while it is held, the model is not taken away."""
+    """A model for the time of one call. gone: set once it is taken away, because the call has gone on for too long."""
 
     model: _T
     card: ModelCard
+    gone: asyncio.Event
 
 
 class _Entry:
@@ -61,6 +62,8 @@ class _Entry:
     def __init__(self, folder: ModelFolder) -> None:
         self.folder = folder
         self.model: ServedModel | None = None
+        # Of the present model.
+        self.gone = asyncio.Event()
         self.leases = 0
         self.unused = asyncio.Event()
         self.unused.set()
@@ -145,7 +148,7 @@ class Catalog:
         entry.leases += 1
         entry.unused.clear()
         try:
-            yield Lease(model=entry.model, card=status.card)
+            yield Lease(model=entry.model, card=status.card, gone=entry.gone)
         finally:
             entry.leases -= 1
             if not entry.leases:
@@ -275,7 +278,7 @@ class Catalog:
         except BaseException:
             await model.close(0.0)
             raise
-        entry.model = model
+        entry.model, entry.gone = model, asyncio.Event()
         self._board.change(
             name,
             state=ModelState.READY,
@@ -306,6 +309,7 @@ class Catalog:
                 await entry.unused.wait()
         entry.waiting = None
         model, entry.model = entry.model, None
+        entry.gone.set()
         try:
             if model is not None:
                 await model.close(0.0)

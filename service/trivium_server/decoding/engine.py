@@ -31,7 +31,7 @@ from trivium_server.decoding.sequence import (
 )
 from trivium_server.errors import QueueFull
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("trivium.models")
 
 
 class EngineClosedError(Exception):

@@ -15,9 +15,10 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 import grpc
+from google.protobuf.message import Message
 
 from trivium_server.config import LimitsConfig
 from trivium_server.errors import CallAborted, DeadlineExceeded, TriviumError
@@ -110,7 +111,7 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
     def _stream_unary(self, method: Method, handler: Handler) -> Handler:
         async def serve(raws: AsyncIterator[bytes], context: Context) -> bytes | None:
             async def body(passage: Passage) -> bytes:
-                async with contextlib.aclosing(passage.parse_all(handler, raws)) as requests:
+                async with self._requests(passage, handler, raws) as requests:
                     return passage.answer(await handler.stream_unary(requests, context))
 
             return await self._pass(method, context, self._limits.default_stream_deadline_s, body)
@@ -120,12 +121,19 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
     def _stream_stream(self, method: Method, handler: Handler) -> Handler:
         async def serve(raws: AsyncIterator[bytes], context: Context) -> None:
             async def body(passage: Passage) -> None:
-                async with contextlib.aclosing(passage.parse_all(handler, raws)) as requests:
+                async with self._requests(passage, handler, raws) as requests:
                     await passage.send_all(handler.stream_stream, requests)
 
             await self._pass(method, context, self._limits.default_stream_deadline_s, body)
 
         return serve
+
+    def _requests(
+        self, passage: Passage, handler: Handler, raws: AsyncIterator[bytes]
+    ) -> contextlib.aclosing[AsyncGenerator[Message]]:
+        # A stream that never begins holds a place of all calls for no longer than a call may take.
+        first_within_s = self._limits.default_deadline_s
+        return contextlib.aclosing(passage.parse_all(handler, raws, first_within_s=first_within_s))
 
     def _unknown(self, name: str) -> Handler:
         method = Method(name=OTHER_METHOD, treatment=Treatment.CONTROL)

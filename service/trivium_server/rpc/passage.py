@@ -1,5 +1,6 @@
 """A call on its way through the boundary: its messages are parsed, serialized and measured here."""
 
+import asyncio
 import contextlib
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -8,6 +9,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from trivium_server.errors import StreamIdle
 from trivium_server.rpc.call import Call
 from trivium_server.rpc.methods import Method
 from trivium_server.rpc.wire import parse
@@ -36,11 +38,21 @@ class Passage:
         message: Message = parse(handler.request_deserializer, raw, self.method.request_type)
         return message
 
-    async def parse_all(self, handler: Handler, raws: AsyncIterator[bytes]) -> AsyncGenerator[Message]:
-        """Yields the requests of a stream."""
+    async def parse_all(
+        self, handler: Handler, raws: AsyncIterator[bytes], *, first_within_s: float
+    ) -> AsyncGenerator[Message]:
+        """Yields the requests of a stream. Raises StreamIdle where not even the first one comes in that time."""
         source: Any = aiter(raws)  # a generator of grpc.aio
         # Left open, it would keep the last request, in a cycle, until it is collected.
         async with contextlib.aclosing(source):
+            try:
+                async with asyncio.timeout(first_within_s):
+                    first = await anext(source, None)
+            except TimeoutError:
+                raise StreamIdle(first_within_s, "send the setup when the stream begins") from None
+            if first is None:
+                return
+            yield self.parse(handler, first)
             async for raw in source:
                 yield self.parse(handler, raw)
 

@@ -1,5 +1,6 @@
 """What the calls that hear or speak have in common: the model for the time of the call, its meter, its CallInfo."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from trivium_server.architectures.abilities import model_is_missing
 from trivium_server.architectures.capabilities import Capability
 from trivium_server.architectures.catalog import Catalog
 from trivium_server.architectures.speech_capabilities import SpeechMeter, SpeechModel, VoiceActivityDetector
-from trivium_server.errors import ModelNotFound, UnsupportedFeature, VoiceDetectorMissing
+from trivium_server.errors import CallAborted, ModelNotFound, UnsupportedFeature, VoiceDetectorMissing
 from trivium_server.rpc.answers import duration, served_model
 from trivium_server.rpc.call import Call, current_call
 from trivium_server.rpc.pacing import Pacer
@@ -37,11 +38,17 @@ class SpeechCall(Generic[ModelT]):
     call: Call
     model: ModelT
     served: common_pb2.ServedModel
+    gone: asyncio.Event
     sound: Callable[[], SoundUsage] = SoundUsage
     input_characters: int = 0
     meter: SpeechMeter = field(default_factory=SpeechMeter)
     pacer: Pacer = field(default_factory=Pacer)
     first_output_s: float | None = None
+
+    async def until_gone(self) -> None:
+        """Waits until the model is taken away, and raises CallAborted: a stream that waits itself would not notice."""
+        await self.gone.wait()
+        raise CallAborted(self.served.name)
 
     def note_output(self) -> None:
         """Takes note of when there was something to send; the first time counts."""
@@ -100,7 +107,7 @@ def speech_call(
         call.model = lease.card.name
         spec = check(lease.model, found)
         served = served_model(lease.card, lease.model.execution_provider)
-        speech: SpeechCall[ModelT] = SpeechCall(call=call, model=lease.model, served=served)
+        speech: SpeechCall[ModelT] = SpeechCall(call=call, model=lease.model, served=served, gone=lease.gone)
         call.usage = speech.usage
         yield speech, spec
 

@@ -25,7 +25,7 @@ async def timely_requests(requests: AsyncIterator[_RequestT], max_idle_s: float)
             async with asyncio.timeout(max_idle_s):
                 request = await anext(requests, None)
         except TimeoutError:
-            raise StreamIdle(max_idle_s) from None
+            raise StreamIdle(max_idle_s, "send keep_alive while there is nothing to send") from None
         if request is None:
             return
         yield request

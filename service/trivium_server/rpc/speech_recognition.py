@@ -34,7 +34,7 @@ from trivium_server.speech.audio_format import SAMPLE_BYTES, AudioFormat
 # grpc's servicer context: the boundary alone talks to it.
 Context = object
 _FILE_CHUNK_BYTES = 64 * 1024
-_LIVE_CHUNK_S = 0.1
+_LIVE_CHUNK_S = 0.04
 
 
 class SpeechRecognitionService(SpeechRecognitionServiceServicer):
@@ -100,7 +100,7 @@ class SpeechRecognitionService(SpeechRecognitionServiceServicer):
             else:
                 sound = self._recording(call, spec.recognition, detector, is_stream=True)
                 tasks = [self._answer_file(sound, later, merged, segments)]
-            tasks.append(self._announce_end(call, merged))
+            tasks += [self._announce_end(call, merged), call.until_gone()]
             async with contextlib.aclosing(later), contextlib.aclosing(merged.events(*tasks)) as events:
                 async for event in events:
                     event.sequence = next(number)

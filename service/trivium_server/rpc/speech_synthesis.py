@@ -71,7 +71,8 @@ class SpeechSynthesisService(SpeechSynthesisServiceServicer):
             ready = pb.SynthesisReady(model=call.served, format=format_message(spec.audio_format))
             yield pb.StreamSynthesizeResponse(sequence=next(number), ready=ready)
             stream = SpeakingStream(call, spec, self._threads, max_text_len=self._max_text_len)
-            async with contextlib.aclosing(stream.events(requests, self._announce_end(call, stream))) as events:
+            others = (self._announce_end(call, stream), call.until_gone())
+            async with contextlib.aclosing(stream.events(requests, *others)) as events:
                 async for event in events:
                     event.sequence = next(number)
                     yield event

@@ -15,14 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import Generic, NoReturn
 
 from trivium_server.errors import CallAborted, QueueFull
 from trivium_server.runtime.batch_forming import BatchPolicy, Item
 from trivium_server.runtime.caller import Caller, Job, Result
 from trivium_server.runtime.fair_queue import FairQueue, Lane
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("trivium.models")
 
 # While several runners are free they share what waits, unless a share would cost hardly more than the run itself.
 _SMALLEST_SHARE = 4
@@ -193,6 +193,8 @@ class Batcher(Generic[Item, Result]):
         else:
             for thread in self._threads:
                 thread.join()
+            # The model has this batcher, and what runs has the model: left so, its memory would wait for a collection.
+            self._run = _no_more
 
     def _end_all(self) -> None:
         with self._lock:
@@ -330,3 +332,7 @@ class Batcher(Generic[Item, Result]):
 def _wake_all(callers: Iterable[Caller[Item, Result]]) -> None:
     for caller in callers:
         caller.wake()
+
+
+def _no_more(_items: Sequence[object]) -> NoReturn:
+    raise AssertionError("a closed batcher takes no work")

@@ -520,7 +520,7 @@ class StreamRecognizeRequest(_message.Message):
     FINALIZE_FIELD_NUMBER: _builtins.int
     KEEP_ALIVE_FIELD_NUMBER: _builtins.int
     audio: _builtins.bytes
-    """The next piece of audio, cut anywhere. About 100 ms each is a good size for live audio, 64 KiB for a file."""
+    """The next piece of audio, cut anywhere. About 40 ms each is a good size for live audio, 64 KiB for a file."""
     @_builtins.property
     def setup(self) -> Global___StreamRecognizeSetup:
         """What to recognise, and how. The first message, and no other."""

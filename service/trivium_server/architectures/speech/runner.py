@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from trivium_server.architectures.speech_capabilities import SpeechMeter, Urgency
 from trivium_server.config import Config
@@ -137,13 +137,16 @@ class SpeechRunner(Generic[Item, Result]):
         for call in list(self._calls):
             if not call.done():
                 call.set_exception(CallAborted(self._model))
-        if not self._num_alive:
-            return
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                await self._stopped.wait()
-        except TimeoutError:
-            _logger.error("%d runners of %s do not return; their threads are left behind", self._num_alive, self._model)
+        if self._num_alive:
+            try:
+                async with asyncio.timeout(_CLOSE_S):
+                    await self._stopped.wait()
+            except TimeoutError:
+                left = self._num_alive
+                _logger.error("%d runners of %s do not return; their threads are left behind", left, self._model)
+                return
+        # The model has this runner, and what runs has the model: left so, its memory would wait for a collection.
+        self._run = _no_more
 
     async def run(self, item: Item, *, urgency: Urgency, deadline_s: float, meter: SpeechMeter) -> Result:
         """Returns what the run made of an item.
@@ -260,6 +263,10 @@ class SpeechRunner(Generic[Item, Result]):
         except Exception as error:  # whatever one run meets must not take the runner down with it
             _logger.exception("a run failed; its calls end with what it raised")
             return [error] * len(items)
+
+
+def _no_more(_items: Sequence[object]) -> NoReturn:
+    raise AssertionError("a closed runner takes no work")
 
 
 def _end(jobs: Sequence[_Job[Item, Result]], outcomes: Sequence[Result | Exception]) -> None:
