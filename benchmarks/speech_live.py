@@ -91,7 +91,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=15.0, help="of each rung; longer with 1 or 2 streams (default: 15)"
     )
-    parser.add_argument("--chunk-ms", type=int, default=100, help="sound in a message (default: 100)")
+    parser.add_argument("--chunk-ms", type=int, default=40, help="sound in a message (default: 40)")
     parser.add_argument("--period-ms", type=int, default=500, help="from interim to interim result (default: 500)")
     parser.add_argument("--trailing-silence-ms", type=int, default=400, help="that ends an utterance (default: 400)")
 

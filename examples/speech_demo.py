@@ -10,12 +10,13 @@ from rich.live import Live
 from rich.text import Text
 
 import trivium
+from trivium.speech import ActivityKind, SpeechActivity, TranscriptUpdate
 
 HEARER, DETECTOR, SPEAKER = "moonshine-tiny-en", "silero-vad", "hibari-heart"
 SPEECH_MODELS = (HEARER, DETECTOR, SPEAKER)
 LISTEN_S = 15.0
 SENTENCE = "On Monday the 3rd of March, 24 boxes arrived at half past nine, and nobody was at the door."
-_CHUNK_S = 0.1
+_CHUNK_S = 0.04
 
 
 class Playback:
@@ -41,23 +42,36 @@ def listen(client: trivium.Client, recording: Path, console: Console) -> None:
     """Plays a recording in real time, and shows its words while they are spoken."""
     playback = Playback(recording, LISTEN_S)
     num_interim, delays_s = 0, []
+    # When the speaker ceased, in the utterance that goes on; None while somebody speaks.
+    ceased_s: float | None = None
     stream = client.speech.stream(
-        playback, sample_rate_hz=playback.sample_rate_hz, channel_count=playback.channel_count, model=HEARER
+        playback,
+        sample_rate_hz=playback.sample_rate_hz,
+        channel_count=playback.channel_count,
+        model=HEARER,
+        activity=True,
     )
     with Live(console=console, refresh_per_second=12, transient=True) as live, stream:
-        for update in stream:
-            if not update.is_final:
-                num_interim += 1
-                stable = len(update.stable_text)
-                live.update(Text.assemble((update.text[:stable], "cyan"), (update.text[stable:], "dim")))
-                continue
-            live.update(Text(""))
-            heard_s = time.monotonic() - playback.began_s
-            delays_s.append(heard_s - update.segment.end_s)
-            console.print(f"[dim]{heard_s:5.1f} s[/]  {update.text}")
+        for event in stream.events():
+            match event:
+                case SpeechActivity(kind=ActivityKind.SPEECH_START):
+                    ceased_s = None
+                case SpeechActivity(kind=ActivityKind.SPEECH_END, offset_s=offset_s):
+                    ceased_s = offset_s
+                case TranscriptUpdate(is_final=False):
+                    num_interim += 1
+                    stable = len(event.stable_text)
+                    live.update(Text.assemble((event.text[:stable], "cyan"), (event.text[stable:], "dim")))
+                case TranscriptUpdate():
+                    live.update(Text(""))
+                    heard_s = time.monotonic() - playback.began_s
+                    # One that the end of the sound cut off had no pause to wait for.
+                    if ceased_s is not None and heard_s < LISTEN_S:
+                        delays_s.append(heard_s - ceased_s)
+                    console.print(f"[dim]{heard_s:5.1f} s[/]  {event.text}")
     console.print(
         f"[dim]{num_interim} interim results; utterances were final {min(delays_s):.1f} to {max(delays_s):.1f} s after "
-        "their last sound, the pause that ends them included[/]"
+        "the speaker ceased, of which 0.4 s are the pause that ends them[/]"
     )
 
 

@@ -296,7 +296,7 @@ class RawInputStream:
     faults.script(_calls.STREAM_RECOGNIZE, hear_live(seen, utterances=2))
     done = speaking.run("dictate")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == ("hm" * 1600 + "\n") * 2
+    assert done.stdout == ("hm" * 640 + "\n") * 2
 
 
 def test_say_writes_a_file_that_others_read(speaking: Command, tmp_path: Path, seen: list[Any]) -> None:

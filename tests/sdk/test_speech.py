@@ -290,6 +290,8 @@ def test_speech(connect: Connect, hearing: ScriptedServer, tmp_path: Path) -> No
     assert (mark.kind, mark.value, mark.source_start, mark.source_end) == ("SENTENCE", "Hello.", 0, 6)
     assert spoken.samples.dtype == np.int16
     assert spoken.samples.tolist() == [0, 1, -1, 32767]
+    with pytest.raises(ValueError, match=r"hello\.mp3: the sound is WAV; ask for encoding='mp3'"):
+        spoken.save(tmp_path / "hello.mp3")
     spoken.save(tmp_path / "hello.wav")
     assert (tmp_path / "hello.wav").read_bytes() == spoken.audio
 

@@ -445,6 +445,36 @@ def test_interrupt_does_not_wait_for_the_source(connect: Connect, server: Script
     over.set()
 
 
+def test_what_was_made_ahead_is_left_out_after_an_interruption(
+    connect: Connect, server: ScriptedServer, seen: list[Any]
+) -> None:
+    """The script speaks `Two. ` before it hears of the interruption, which the caller makes after `One. `."""
+    goes_on = threading.Event()
+
+    def fragments() -> Iterator[str | speech.SynthesisMarker]:
+        yield from ("One. ", speech.FLUSH, "Two. ", speech.FLUSH)
+        assert goes_on.wait(20)
+        yield "Three. "
+
+    async def async_fragments() -> AsyncIterator[str | speech.SynthesisMarker]:
+        for fragment in ("One. ", speech.FLUSH, "Two. ", speech.FLUSH):
+            yield fragment
+        assert await asyncio.to_thread(goes_on.wait, 20)
+        yield "Three. "
+
+    face = connect(server.target)
+    stream = face.open(SPEAK, async_fragments() if face.is_async else fragments())
+    reading = Reading(face, stream)
+    assert reading.next().audio == b"One. "
+    assert wait_until(lambda: len(seen) == 4)
+    assert stream.interrupt() is True
+    goes_on.set()
+    assert reading.next().audio == b"Three. "
+    assert reading.next() is None
+    # All text is with the server, which cannot be told any more.
+    assert stream.interrupt() is False
+
+
 def test_wrong_fragment_raises_after_the_sound_before(connect: Connect, server: ScriptedServer) -> None:
     face = connect(server.target)
     chunks, error = face.read_until_error(face.open(SPEAK, ["One.", b"Two."]))

@@ -146,7 +146,7 @@ class AsyncSpeechClient:
         """Transcribes live sound while it is spoken; see AsyncTranscriptStream.
 
         chunks: any iterable, asynchronous or not, of bytes, or of arrays of int16 or float32, also one that never ends;
-            about 100 ms each is a good size. trivium.speech.FINALIZE and KEEP_ALIVE may stand between them.
+            about 40 ms each is a good size. trivium.speech.FINALIZE and KEEP_ALIVE may stand between them.
         encoding: PCM_S16LE, PCM_F32LE, MULAW or ALAW; arrays are sent as one of the first two.
         interim_results: gives an utterance again and again while it grows, after every interim_period_s seconds, 0.1 to
             10, of new sound; None is 0.5.

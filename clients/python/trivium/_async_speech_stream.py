@@ -45,11 +45,12 @@ class _Outbox(Generic[_ItemT]):
         self._waiting: deque[_ItemT] = deque()
         self._is_over = False
 
-    def put(self, item: _ItemT) -> None:
-        """Adds an item; nothing where nothing is sent any more."""
+    def put(self, item: _ItemT) -> bool:
+        """Adds an item. False where nothing is sent any more."""
         if not self._is_over:
             self._waiting.append(item)
             self._changed.set()
+        return not self._is_over
 
     async def has_room(self) -> bool:
         """Waits until few enough items are there. False where nothing is sent any more."""
@@ -145,8 +146,8 @@ class BaseAsyncSpeechStream(AsyncStream[RequestT, ResponseT, EventT]):
         if self._puller is not None:
             self._puller.cancel()
 
-    def _say(self, request: RequestT) -> None:
-        self._outbox.put(request)
+    def _say(self, request: RequestT) -> bool:
+        return self._outbox.put(request)
 
     def _accepted(self) -> None:
         self._puller = asyncio.create_task(self._pull())
@@ -299,7 +300,14 @@ class AsyncSpeechStream(
         """Speaks what was given so far without waiting for the end of its sentence. From any task."""
         self._say(speaking_request(SynthesisMarker.FLUSH))
 
-    def interrupt(self) -> None:
-        """Forgets what was given and is not spoken yet; a SpeechInterrupted among events() says how much. From any
-        task. What the iterable gives later is spoken."""
-        self._say(speaking_request(SynthesisMarker.INTERRUPT))
+    def interrupt(self) -> bool:
+        """Forgets what was given and is not spoken yet; a SpeechInterrupted among events() says what. From any task.
+
+        Of sound without a header, what the server had made ahead is left out, too, so that the next AudioChunk is of
+        what the iterable gives later. False once the iterable has ended: then all text is with the server, which cannot
+        be told any more, and aclose() stops the sound.
+        """
+        if not self._say(speaking_request(SynthesisMarker.INTERRUPT)):
+            return False
+        self._course.interrupt()
+        return True

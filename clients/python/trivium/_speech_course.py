@@ -150,12 +150,21 @@ class SynthesisCourse(
         setup = speech_pb2.StreamSynthesizeSetup(config=config)
         super().__init__(speech_pb2.StreamSynthesizeRequest(setup=setup))
         self.ready: SynthesisReady | None = None
+        self._num_interruptions = 0
 
     def requests(self, given: object) -> Iterator[speech_pb2.StreamSynthesizeRequest]:
         if isinstance(given, SynthesisMarker):
             yield speaking_request(given)
         elif fragment := checked_text(given, "a fragment of text"):
             yield speech_pb2.StreamSynthesizeRequest(text_fragment=fragment)
+
+    def interrupt(self) -> None:
+        """What comes before the server has heard of it was made ahead, and is not for the caller any more.
+
+        Of formats with a structure of their own everything is, since what follows may build on it.
+        """
+        if self.ready is not None and self.ready.format.encoding in SAMPLE_BYTES:
+            self._num_interruptions += 1
 
     def _take(self, response: speech_pb2.StreamSynthesizeResponse) -> SynthesisEvent | None:
         match response.WhichOneof("event"):
@@ -164,10 +173,11 @@ class SynthesisCourse(
                 self._start()
                 return self.ready
             case "audio":
-                return _speech_calls.parse_audio_chunk(response.audio)
+                return None if self._num_interruptions else _speech_calls.parse_audio_chunk(response.audio)
             case "mark":
-                return _speech_calls.parse_mark(response.mark)
+                return None if self._num_interruptions else _speech_calls.parse_mark(response.mark)
             case "interrupted":
+                self._num_interruptions = max(0, self._num_interruptions - 1)
                 return _speech_calls.parse_interrupted(response.interrupted)
             case "go_away":
                 self.go_away = parse_go_away(response.go_away)

@@ -7,13 +7,22 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from trivium._speech_format import AudioFormat, GoAway
+from trivium._speech_format import AudioEncoding, AudioFormat, GoAway
 from trivium.call_info import CallInfo, ServedModel
 from trivium.v1 import speech_pb2
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+_BY_SUFFIX = {
+    ".wav": AudioEncoding.WAV,
+    ".flac": AudioEncoding.FLAC,
+    ".opus": AudioEncoding.OGG_OPUS,
+    ".ogg": AudioEncoding.OGG_OPUS,
+    ".mp3": AudioEncoding.MP3,
+}
 
 
 class SpeechMarkKind(StrEnum):
@@ -64,7 +73,13 @@ class Speech:
     raw: speech_pb2.SynthesizeResponse = field(repr=False, compare=False)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the sound to a file, over one that is there. OSError where that fails."""
+        """Writes the sound to a file, over one that is there. OSError where that fails.
+
+        ValueError for a name that says another format, such as .mp3 for WAV: ask for it with `encoding`.
+        """
+        wanted = _BY_SUFFIX.get(Path(path).suffix.lower(), self.format.encoding)
+        if wanted != self.format.encoding:
+            raise ValueError(f"{path}: the sound is {self.format.encoding}; ask for encoding={wanted.lower()!r}")
         Path(path).write_bytes(self.audio)
 
     @property

@@ -145,7 +145,7 @@ class SpeechClient:
     ) -> TranscriptStream:
         """Transcribes live sound while it is spoken; see TranscriptStream.
 
-        chunks: any iterable of bytes, or of arrays of int16 or float32, also one that never ends; about 100 ms each is
+        chunks: any iterable of bytes, or of arrays of int16 or float32, also one that never ends; about 40 ms each is
             a good size. trivium.speech.FINALIZE and KEEP_ALIVE may stand between them.
         encoding: PCM_S16LE, PCM_F32LE, MULAW or ALAW; arrays are sent as one of the first two.
         interim_results: gives an utterance again and again while it grows, after every interim_period_s seconds, 0.1 to

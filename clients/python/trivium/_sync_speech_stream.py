@@ -130,8 +130,8 @@ class SyncSpeechStream(SyncStream[RequestT, ResponseT, EventT]):
         self._outbox.end(drop=True)
         self._gate.set()
 
-    def _say(self, request: RequestT) -> None:
-        self._outbox.put(request)
+    def _say(self, request: RequestT) -> bool:
+        return self._outbox.put(request)
 
     def _accepted(self) -> None:
         threading.Thread(target=self._pull, name="trivium-speech-source", daemon=True).start()
@@ -284,7 +284,14 @@ class SpeechStream(
         """Speaks what was given so far without waiting for the end of its sentence. From any thread."""
         self._say(speaking_request(SynthesisMarker.FLUSH))
 
-    def interrupt(self) -> None:
-        """Forgets what was given and is not spoken yet; a SpeechInterrupted among events() says how much. From any
-        thread. What the iterable gives later is spoken."""
-        self._say(speaking_request(SynthesisMarker.INTERRUPT))
+    def interrupt(self) -> bool:
+        """Forgets what was given and is not spoken yet; a SpeechInterrupted among events() says what. From any thread.
+
+        Of sound without a header, what the server had made ahead is left out, too, so that the next AudioChunk is of
+        what the iterable gives later. False once the iterable has ended: then all text is with the server, which cannot
+        be told any more, and close() stops the sound.
+        """
+        if not self._say(speaking_request(SynthesisMarker.INTERRUPT)):
+            return False
+        self._course.interrupt()
+        return True

@@ -89,8 +89,8 @@ def dictate(
                     screen.show(event)
                 elif isinstance(event, GoAway):
                     tell(f"the server ends this in {event.time_left_s:.0f} s; begin another then")
-        if isinstance(source, Microphone) and source.lost_chunks:
-            tell(f"the server did not keep up, and {source.lost_chunks / 10:.1f} s of sound were lost")
+        if isinstance(source, Microphone) and source.lost_s:
+            tell(f"the server did not keep up, and {source.lost_s:.1f} s of sound were lost")
     if stream.info is not None:
         for warning in stream.info.warnings:
             tell(warning.message)

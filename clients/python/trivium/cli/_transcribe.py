@@ -126,6 +126,8 @@ class _Target:
             raise click.UsageError(f"--output {output}: give a folder for several files")
         if output is not None and not is_folder and kind is None and output.suffix[1:].lower() in _KINDS:
             kind = output.suffix[1:].lower()
+        if several and output is None and kind in {"srt", "vtt"}:
+            raise click.UsageError(f"--{kind}: captions of several files are no file together; give --output FOLDER")
         target = _Target(
             path=output, kind=kind or "txt", is_folder=is_folder, is_headed=several and kind is None and output is None
         )
