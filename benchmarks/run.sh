@@ -30,6 +30,7 @@ done
 for measurement in speech speech_accuracy; do
     .venv/bin/python -m "benchmarks.$measurement" "${own[@]}" $([[ ${peers:-yes} == no ]] && echo --no-peers)
 done
+.venv/bin/python -m benchmarks.speech --model whisper-base "${own[@]}"
 .venv/bin/python -m benchmarks.speech_live "${own[@]}"
 .venv/bin/python -m benchmarks.speech_synthesis "${own[@]}"
 .venv/bin/python -m benchmarks.sampling "${own[@]}"

@@ -4,6 +4,8 @@ Beside our server over gRPC: the bare models in one process, moonshine-voice wit
 the weights that ours were made from. One of them is awake at a time, in rounds; ratios are taken within a round.
 """
 
+import argparse
+import itertools
 import tempfile
 from pathlib import Path
 
@@ -49,23 +51,27 @@ _NOTES = f"""\
 
 
 def main() -> None:
-    given = command_line.parse(__doc__, rounds=3, require=require_peers)
-    ours = Served([MOONSHINE, WHISPER, DETECTOR], threads=given.threads)
-    limit = bare([MOONSHINE, WHISPER, DETECTOR])
-    peers: dict[str, list[Loop]] = {MOONSHINE: [], WHISPER: []}
+    given = command_line.parse(__doc__, rounds=3, require=require_peers, add=_options)
+    if given.model:
+        # By itself: nobody else has it, and it is not for live speech.
+        given.peers = False
+    models = [given.model] if given.model else [MOONSHINE, WHISPER]
+    ours = Served([*models, DETECTOR], threads=given.threads)
+    limit = bare([*models, DETECTOR])
+    peers: dict[str, list[Loop]] = {model: [] for model in models}
     if given.peers:
         peers[MOONSHINE].append(moonshine_voice())
         peers[WHISPER].append(faster_whisper(threads=given.threads))
         peers[WHISPER].append(faster_whisper(threads=given.threads, compute_type="int8"))
     report = Report(
-        name="speech",
+        name=f"speech_{given.model}" if given.model else "speech",
         title="Speech into text: files and live streams",
         notes=_NOTES,
         facts=machine.describe(PEERS_PYTHON if given.peers else None, peers=PEERS) | {"threads": str(given.threads)},
     )
     clips = sorted(readings(), key=lambda clip: clip.file.stat().st_size)
-    is_live = {MOONSHINE: peers[MOONSHINE], WHISPER: []}
-    with tempfile.TemporaryDirectory() as folder, started(ours, limit, *peers[MOONSHINE], *peers[WHISPER]):
+    is_live = {} if given.model else {MOONSHINE: peers[MOONSHINE], WHISPER: []}
+    with tempfile.TemporaryDirectory() as folder, started(ours, limit, *itertools.chain(*peers.values())):
         files = Files(ours, limit, peers, clips[:3] if given.quick else clips, threads=given.threads)
         short = clips[: 1 if given.quick else 4]
         streams = Streams(ours, limit, is_live, short, Path(folder), num_streams=given.threads)
@@ -74,10 +80,14 @@ def main() -> None:
             files.run(number)
             streams.run(number)
             print(f"round {number + 1} of {given.rounds} done", flush=True)
-    for measured in (files, streams):
+    for measured in (files, streams) if is_live else (files,):
         report.tables.extend(measured.tables())
     report.samples = {"files": files.raw(), "live": streams.raw()}
     report.write(given.results)
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", help="files with this model alone, against the bare one (default: both, and live)")
 
 
 if __name__ == "__main__":
