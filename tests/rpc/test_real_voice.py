@@ -174,6 +174,27 @@ class TestLaws:
         assert np.abs(loud).max() <= 1.0
 
 
+class TestWhatCannotBeSpoken:
+    """Words of another script than the voice's are left out, and told."""
+
+    @pytest.mark.parametrize(
+        ("said", "num_left_out"),
+        [
+            ("Hello Привет world. 你好! Bye.", 2),
+            ("Wait… 🙂 naïve Łódź, $5.50 at 3:45pm; r2d2's 50% — e.g. O'Neill-Smith!", 0),
+            ("мир мир мир", 3),
+            ("!?", 0),
+        ],
+    )
+    def test_both_ways_tell_how_many(self, stub: Stub, said: str, num_left_out: int) -> None:
+        answers = (whole(stub, said).info, streamed(stub, [said[:9], said[9:]])[-1].completed.info)
+        for info, path in zip(answers, ("input.text", "text_fragment"), strict=True):
+            told = [(warning.code, warning.field_path, warning.message) for warning in info.warnings]
+            message = f"the voice cannot speak {num_left_out} of the words, and left them out"
+            expected = (common_pb2.WARNING_CODE_TEXT_NOT_SPOKEN, path, message)
+            assert told == [expected] * (num_left_out > 0)
+
+
 class TestInterruption:
     """What was heard, and what was not."""
 

@@ -19,6 +19,7 @@ class WarningCode(StrEnum):
     RESULTS_LEFT_OUT = "RESULTS_LEFT_OUT"
     DETAIL_TOO_FINE = "DETAIL_TOO_FINE"
     INPUT_CUT_SHORT = "INPUT_CUT_SHORT"
+    TEXT_NOT_SPOKEN = "TEXT_NOT_SPOKEN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,30 @@
 """When the parts of a text are spoken, as messages of trivium.v1."""
 
+import re
 from collections.abc import Iterator
 
+from trivium.v1 import common_pb2
 from trivium.v1 import speech_pb2 as pb
 from trivium_server.architectures.speech_capabilities import Spoken, TextPiece
 from trivium_server.rpc.answers import duration
 from trivium_server.rpc.text_ledger import TextLedger
+
+_WORD = re.compile(r"\S+")
+
+
+def num_left_out(text: str, spoken: Spoken) -> int:
+    """Returns how many words of a sentence have letters or figures, and no sound."""
+    said = {place for word in spoken.words for place in range(word.piece.start, word.piece.end)}
+    words = ([place for place in range(*word.span()) if text[place].isalnum()] for word in _WORD.finditer(text))
+    return sum(bool(places) and said.isdisjoint(places) for places in words)
+
+
+def left_out_warnings(num_words: int, path: str) -> list[common_pb2.Warning]:
+    """Returns what to say of words that were left out, in a list of one, or of none. path: of the text."""
+    if not num_words:
+        return []
+    message = f"the voice cannot speak {num_words} of the words, and left them out"
+    return [common_pb2.Warning(code=common_pb2.WARNING_CODE_TEXT_NOT_SPOKEN, message=message, field_path=path)]
 
 
 def marks_of(

@@ -18,7 +18,7 @@ from trivium_server.architectures.speech_capabilities import SpeechSynthesizer, 
 from trivium_server.errors import InputTooLarge
 from trivium_server.rpc.answers import duration
 from trivium_server.rpc.speech_call import SoundUsage, SpeechCall
-from trivium_server.rpc.speech_marks import marks_of
+from trivium_server.rpc.speech_marks import marks_of, num_left_out
 from trivium_server.rpc.speech_messages import out_of_turn
 from trivium_server.rpc.speech_synthesis_convert import SynthesisSpec
 from trivium_server.rpc.speech_threads import SpeechThreads
@@ -80,6 +80,8 @@ class SpeakingStream:
         self._current: _Sentence | None = None
         self._num_samples = 0
         self._num_pieces = 0
+        # Of the sentences that were sent, or had no sound.
+        self.num_words_left_out = 0
         self._replies: deque[pb.StreamSynthesizeResponse] = deque()
         self._has_ended = False
         self._is_splitting = False
@@ -237,6 +239,7 @@ class SpeakingStream:
         """Makes a sentence the one that is sent."""
         self._spoken_end = sentence.piece.end
         self._ledger.forget(sentence.piece.start)
+        self.num_words_left_out += num_left_out(sentence.piece.text, sentence.spoken)
         if len(sentence.spoken.samples):
             sentence.marks.extend(
                 marks_of(

@@ -16,6 +16,7 @@ from trivium_server.rpc.go_away import go_aways
 from trivium_server.rpc.paging import DEFAULT_PAGE_SIZE, Paging
 from trivium_server.rpc.speech_call import SpeechCall, speech_call
 from trivium_server.rpc.speech_fields import check_language_code, format_message, speaks
+from trivium_server.rpc.speech_marks import left_out_warnings
 from trivium_server.rpc.speech_messages import first_request
 from trivium_server.rpc.speech_speaking import SpeakingStream
 from trivium_server.rpc.speech_synthesis_convert import SynthesisSpec, speak_stream_spec, synthesize_spec
@@ -53,8 +54,10 @@ class SpeechSynthesisService(SpeechSynthesisServiceServicer):
         name = request.config.model
         with speech_call(self._catalog, SpeechSynthesizer, name, "config.model", check) as (call, spec):  # type: ignore[type-abstract]
             response = pb.SynthesizeResponse(format=format_message(spec.audio_format))
-            await speak_text(request.input.text, call, spec, self._threads, response, max_bytes=self._max_sound_bytes)
-            response.info.CopyFrom(call.info())
+            num_words_left_out = await speak_text(
+                request.input.text, call, spec, self._threads, response, max_bytes=self._max_sound_bytes
+            )
+            response.info.CopyFrom(call.info(left_out_warnings(num_words_left_out, "input.text")))
             return response
 
     async def StreamSynthesize(
@@ -76,7 +79,8 @@ class SpeechSynthesisService(SpeechSynthesisServiceServicer):
                 async for event in events:
                     event.sequence = next(number)
                     yield event
-            completed = pb.SynthesisCompleted(info=call.info(), audio_duration=duration(stream.produced_s))
+            info = call.info(left_out_warnings(stream.num_words_left_out, "text_fragment"))
+            completed = pb.SynthesisCompleted(info=info, audio_duration=duration(stream.produced_s))
             yield pb.StreamSynthesizeResponse(sequence=next(number), completed=completed)
 
     async def ListVoices(self, request: pb.ListVoicesRequest, context: Context) -> pb.ListVoicesResponse:

@@ -10,7 +10,7 @@ from trivium_server.architectures.speech_capabilities import SpeechSynthesizer, 
 from trivium_server.errors import InputTooLarge
 from trivium_server.rpc.answers import duration
 from trivium_server.rpc.speech_call import SoundUsage, SpeechCall
-from trivium_server.rpc.speech_marks import marks_of
+from trivium_server.rpc.speech_marks import marks_of, num_left_out
 from trivium_server.rpc.speech_synthesis_convert import SynthesisSpec
 from trivium_server.rpc.speech_threads import SpeechThreads
 from trivium_server.rpc.text_ledger import TextLedger
@@ -27,8 +27,8 @@ async def speak_text(
     response: pb.SynthesizeResponse,
     *,
     max_bytes: int,
-) -> None:
-    """Fills in the sound, how long it is, and when the parts of the text are spoken.
+) -> int:
+    """Fills in the sound, how long it is, and when the parts of the text are spoken. Returns how many words are not.
 
     Raises InputTooLarge for more than max_bytes of sound, and what the model raises.
     """
@@ -43,7 +43,7 @@ async def speak_text(
     ledger = TextLedger(spec.unit)
     ledger.add(text)
     raw = bytearray()
-    num_samples = 0
+    num_samples = num_words_left_out = 0
 
     def check_size(num_bytes: int) -> None:
         if num_bytes > max_bytes:
@@ -64,6 +64,7 @@ async def speak_text(
     sentences = await threads.code(partial(split_sentences, text, call.model.max_sentence_len))
     async with contextlib.aclosing(_one_ahead(sentences, speak)) as spoken_sentences:
         async for sentence, spoken in spoken_sentences:
+            num_words_left_out += num_left_out(sentence.text, spoken)
             if not len(spoken.samples):
                 continue
             call.note_output()
@@ -78,6 +79,7 @@ async def speak_text(
     response.audio = bytes(raw)
     response.audio_duration.CopyFrom(duration(num_samples / rate_hz))
     call.sound = lambda: SoundUsage(output_s=num_samples / rate_hz)
+    return num_words_left_out
 
 
 def _write(writer: AudioWriter, spoken: Spoken, gain_db: float) -> bytes:

@@ -9,6 +9,7 @@ import click
 from trivium import Client
 from trivium._call_settings import LONGEST_STREAM_S
 from trivium.cli import _options
+from trivium.cli._errors import tell
 from trivium.cli._reporting import for_stdout, one_line, read_stdin, to_json
 from trivium.cli._sound_files import ENCODINGS, STDOUT, SoundFile
 from trivium.cli._spoken_text import PacedText
@@ -105,6 +106,8 @@ def say(
         if not marks:
             raise click.ClickException("the text has nothing that can be spoken")
         file.finish()
+        for warning in stream.info.warnings if stream.info else ():
+            tell(warning.message)
     _report(output, stream.duration_s or 0.0, file.kind, marks, as_json)
 
 

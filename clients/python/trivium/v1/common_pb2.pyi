@@ -43,6 +43,10 @@ class _WarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarningCo
     """An input has finer detail than the model looked at, so that what is small may be missing from the results."""
     WARNING_CODE_INPUT_CUT_SHORT: _WarningCode.ValueType  # 5
     """A file ends before its header says that it does. What is there was read."""
+    WARNING_CODE_TEXT_NOT_SPOKEN: _WarningCode.ValueType  # 6
+    """Some words of a text cannot be spoken by the voice, such as those of another script, and were left out; the message
+    says how many.
+    """
 
 class WarningCode(_WarningCode, metaclass=_WarningCodeEnumTypeWrapper):
     """The kinds of Warning."""
@@ -63,6 +67,10 @@ WARNING_CODE_DETAIL_TOO_FINE: WarningCode.ValueType  # 4
 """An input has finer detail than the model looked at, so that what is small may be missing from the results."""
 WARNING_CODE_INPUT_CUT_SHORT: WarningCode.ValueType  # 5
 """A file ends before its header says that it does. What is there was read."""
+WARNING_CODE_TEXT_NOT_SPOKEN: WarningCode.ValueType  # 6
+"""Some words of a text cannot be spoken by the voice, such as those of another script, and were left out; the message
+says how many.
+"""
 Global___WarningCode: _TypeAlias = WarningCode  # noqa: Y015
 
 class _TruncationPolicy:

@@ -1034,7 +1034,9 @@ class SynthesizeResponse(_message.Message):
     AUDIO_DURATION_FIELD_NUMBER: _builtins.int
     INFO_FIELD_NUMBER: _builtins.int
     audio: _builtins.bytes
-    """The sound, in `format`. Empty of sound where the text has nothing that can be spoken."""
+    """The sound, in `format`. Empty of sound where the text has nothing that can be spoken; a warning says so where words
+    were left out.
+    """
     @_builtins.property
     def format(self) -> Global___AudioFormat:
         """How the sound is written."""
