@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
 from trivium._async_embed_stream import iterate
-from trivium._async_transport import AsyncResponses, AsyncStream, AsyncTransport
+from trivium._async_responses import AsyncResponses
+from trivium._async_transport import AsyncStream, AsyncTransport
 from trivium._calls import STREAM_ANALYZE_IMAGE, StreamCall
 from trivium._frame_course import FrameCourse
 from trivium._image_input import ImageInput

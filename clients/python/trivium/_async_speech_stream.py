@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 from typing import Generic, TypeVar
 
 from trivium._async_embed_stream import iterate
-from trivium._async_transport import AsyncResponses, AsyncStream, AsyncTransport
+from trivium._async_responses import AsyncResponses
+from trivium._async_transport import AsyncStream, AsyncTransport
 from trivium._calls import STREAM_RECOGNIZE, STREAM_SYNTHESIZE, Method, StreamCall
 from trivium._error_base import CallCancelledError
 from trivium._retry import Deadline

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from trivium._async_responses import AsyncResponses, TrueResponses
 from trivium._calls import Method, StreamCall, UnaryCall, check_size
 from trivium._error_base import CallCancelledError
 from trivium._retry import Attempts, Deadline
@@ -20,17 +21,8 @@ RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
 ResultT = TypeVar("ResultT")
 EventT = TypeVar("EventT")
-_ReadT_co = TypeVar("_ReadT_co", covariant=True)
-
 
 EOF: object = grpc.aio.EOF  # type: ignore[attr-defined]  # public, but missing in grpc-stubs
-
-
-class AsyncResponses(Protocol[_ReadT_co]):
-    """What grpc.aio returns for a call with a stream of responses."""
-
-    async def read(self) -> _ReadT_co: ...
-    def cancel(self) -> bool: ...
 
 
 class AsyncTransport:
@@ -111,7 +103,7 @@ class AsyncTransport:
         """Sends one attempt of a call with streams in both directions. A task of gRPC's reads `requests`."""
         invoke = self.channel.stream_stream(method.path, method.request.SerializeToString, method.response.FromString)
         responses = invoke(requests, timeout=timeout_s, metadata=self.settings.request_metadata(options))
-        return cast(AsyncResponses[ResponseT], responses)  # grpc-stubs do not carry the deserialiser's type over
+        return TrueResponses(cast(AsyncResponses[ResponseT], responses))  # grpc-stubs do not carry the type over
 
 
 class AsyncStream(Generic[RequestT, ResponseT, EventT]):

@@ -28,7 +28,7 @@ USAGE_KEY = "trivium-usage-bin"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
 # How gRPC words a connection that died under a call; measured when a server was killed: INTERNAL, not UNAVAILABLE.
-# The last is what grpc.aio makes of any status that comes while it sends: it hides that status.
+# The last is what grpc.aio makes of a message that it cannot send any more.
 _RESET_MARKS = ("RST_STREAM", "Stream removed", "Internal error from Core")
 
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
