@@ -1,81 +1,99 @@
 """The contenders: each a process that continues prompts, and a client in this one that notes when tokens arrive."""
 
-import asyncio
 import contextlib
 import json
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from benchmarks import grpc_client, sse_client
+from benchmarks import grpc_client
 from benchmarks.grpc_client import Sampling
+from benchmarks.load import Address, Answer, Client, load_generator
 from benchmarks.machine import REPOSITORY
 from benchmarks.processes import ServerProcess, free_port
 from benchmarks.prompts import MODEL, model_folder, store
 from benchmarks.streams import Arrivals
-from trivium.v1.generation_pb2_grpc import TextGenerationServiceStub
+from trivium.v1 import generation_pb2 as pb
 
 PEERS_PYTHON = REPOSITORY / ".venv-peers" / "bin" / "python"
-Events = list[tuple[float, int]]
 _READY_S = 60.0
 _GENERATION_SERVICE = "trivium.v1.TextGenerationService"
 
 
-class Contender(Protocol):
-    """Something that generates. start before anything else; stop at the end, whatever happened."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One prompt, to be continued by exactly num_tokens tokens."""
+
+    ids: Sequence[int]
+    num_tokens: int
+    sampling: Sampling
+
+
+class Contender(ABC):
+    """Something that generates. start before anything else; stop its process at the end, whatever happened."""
 
     name: str
     process: ServerProcess
 
-    def start(self) -> None:
-        """Starts the process and returns when it is ready to generate."""
-        ...
-
-    async def open(self) -> None:
-        """Connects, on the event loop that will run the bursts."""
-        ...
-
-    async def close(self) -> None:
-        """Disconnects and ends the process."""
-        ...
-
-    async def stream(self, ids: Sequence[int], num_tokens: int, sampling: Sampling, events: Events) -> Arrivals:
-        """Continues one prompt by exactly num_tokens tokens and fills `events` meanwhile; may run concurrently."""
-        ...
-
-
-class _OverGrpc:
-    """The client's side of a server with our StreamGenerate."""
-
-    name: str
-    process: ServerProcess
-
-    def __init__(self) -> None:
-        self.port = free_port()
+    def __init__(self, transport: str, path: str) -> None:
+        self._port = free_port()
+        self._to = Address(transport=transport, target=self.address, path=path)
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        """Where it listens."""
+        return f"127.0.0.1:{self._port}"
 
-    async def open(self) -> None:
-        self._channel = grpc_client.open_channel(self.address)
-        self.stub = TextGenerationServiceStub(self._channel)
+    @abstractmethod
+    def start(self) -> None:
+        """Starts the process and returns when it is ready to generate."""
 
-    async def disconnect(self) -> None:
-        """Closes the channel and leaves the process running."""
-        await self._channel.close(None)
+    @abstractmethod
+    def request(self, ask: Ask) -> bytes:
+        """What is sent for it."""
 
-    async def close(self) -> None:
-        await self.disconnect()
-        self.process.stop()
+    @abstractmethod
+    def count_tokens(self, message: bytes) -> int:
+        """How many tokens a message of the answer carries."""
 
-    async def stream(self, ids: Sequence[int], num_tokens: int, sampling: Sampling, events: Events) -> Arrivals:
-        return await grpc_client.read(self.stub, grpc_client.request(MODEL, ids, num_tokens, sampling), events)
+    def run(self, clients: Sequence[Sequence[Ask]], *, gap_s: float = 0.0, last_after: int = 0) -> list[list[Arrivals]]:
+        """Runs clients that ask one thing after the other, and returns when each answer's tokens arrived. Blocks.
+
+        gap_s: between the starts of two clients. last_after: the last one waits until each other has had so many
+        messages; 0 does not.
+        """
+        asked = [
+            Client(
+                requests=[self.request(ask) for ask in asks],
+                delay_s=index * gap_s,
+                after_messages=last_after if index == len(clients) - 1 else 0,
+            )
+            for index, asks in enumerate(clients)
+        ]
+        return [[self._arrivals(answer) for answer in answers] for answers in load_generator().run(self._to, asked)]
+
+    def _arrivals(self, answer: Answer) -> Arrivals:
+        counted = [(at_s, self.count_tokens(message)) for at_s, message in answer.messages]
+        return Arrivals(sent_s=answer.sent_s, events=[(at_s, count) for at_s, count in counted if count])
+
+
+class _OverGrpc(Contender):
+    """A server with our StreamGenerate."""
+
+    def __init__(self) -> None:
+        super().__init__("grpc", "/trivium.v1.TextGenerationService/StreamGenerate")
+
+    def request(self, ask: Ask) -> bytes:
+        return grpc_client.request(MODEL, ask.ids, ask.num_tokens, ask.sampling).SerializeToString()
+
+    def count_tokens(self, message: bytes) -> int:
+        return pb.StreamGenerateResponse.FromString(message).delta.token_count
 
 
 class Trivium(_OverGrpc):
@@ -111,7 +129,7 @@ class Genai(_OverGrpc):
             script,
             model_folder(),
             "--port",
-            str(self.port),
+            str(self._port),
             "--mode",
             self._mode,
         ]
@@ -120,17 +138,15 @@ class Genai(_OverGrpc):
         wait_ready_line(self.process)
 
 
-class LlamaCpp:
+class LlamaCpp(Contender):
     """llama.cpp's HTTP server."""
 
-    process: ServerProcess
-
     def __init__(self, gguf: Path, *, threads: int, flash_attention: bool) -> None:
+        super().__init__("sse", "/completion")
         self.name = f"llama.cpp, flash {'on' if flash_attention else 'off'}"
         self._gguf = gguf
         self._threads = threads
         self._flash = flash_attention
-        self._port = free_port()
 
     def start(self) -> None:
         script = Path(__file__).parent / "peers" / "llama_cpp_server.py"
@@ -147,18 +163,27 @@ class LlamaCpp:
         self.process = ServerProcess(command)
         wait_ready_line(self.process)
 
-    async def open(self) -> None:
-        """Every stream connects anew."""
+    def request(self, ask: Ask) -> bytes:
+        asked: dict[str, object] = {
+            "prompt": list(ask.ids),
+            "n_predict": ask.num_tokens,
+            "ignore_eos": True,
+            "stream": True,
+            "cache_prompt": False,
+            "temperature": 0.0 if ask.sampling is Sampling.GREEDY else 0.2,
+            "top_p": 0.9,
+            # Its other samplers stay as they are: top-k 40 makes its sampling cheaper. min-p off: ours is.
+            "min_p": 0.0,
+        }
+        return json.dumps(asked).encode()
 
-    async def close(self) -> None:
-        self.process.stop()
-
-    async def stream(self, ids: Sequence[int], num_tokens: int, sampling: Sampling, events: Events) -> Arrivals:
-        return await sse_client.read(self._port, ids, num_tokens, events, greedy=sampling is Sampling.GREEDY)
+    def count_tokens(self, message: bytes) -> int:
+        # What ends a stream is no JSON.
+        return len(json.loads(message).get("tokens", ())) if message.startswith(b"{") else 0
 
 
 class Bare:
-    """The loop without a server. It takes a burst at once, so it has no `stream`."""
+    """The loop without a server. It takes a burst at once, and has no clients."""
 
     process: ServerProcess
 
@@ -173,9 +198,6 @@ class Bare:
         if self.process.stdout.readline().strip() != "ready":
             raise RuntimeError(f"the bare loop did not start:\n{self.process.log_tail()}")
 
-    async def close(self) -> None:
-        self.process.stop()
-
     def burst(self, prompts: Sequence[Sequence[int]], num_tokens: int) -> list[Arrivals]:
         """Continues all prompts together; blocks."""
         print(json.dumps({"prompts": prompts, "num_tokens": num_tokens}), file=self.process.stdin, flush=True)
@@ -183,18 +205,6 @@ class Bare:
         if not line:
             raise RuntimeError(f"the bare loop ended:\n{self.process.log_tail()}")
         return [Arrivals(sent_s=row["sent_s"], events=row["events"]) for row in json.loads(line)]
-
-
-async def run_together(
-    contender: Contender, prompts: Sequence[Sequence[int]], num_tokens: int, sampling: Sampling, gap_s: float = 0.0
-) -> list[Arrivals]:
-    """Streams all prompts at once, or each gap_s seconds after the one before."""
-
-    async def one(index: int, ids: Sequence[int]) -> Arrivals:
-        await asyncio.sleep(index * gap_s)
-        return await contender.stream(ids, num_tokens, sampling, [])
-
-    return list(await asyncio.gather(*(one(index, ids) for index, ids in enumerate(prompts))))
 
 
 def wait_serving(process: ServerProcess, address: str, *, service: str = _GENERATION_SERVICE) -> None:

@@ -6,7 +6,6 @@ same token ids, as many threads, and are asked for answers of one exact length. 
 others are stopped. Ratios are taken within a round.
 """
 
-import asyncio
 import random
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
@@ -217,7 +216,7 @@ def main() -> None:
         notes=_NOTES,
         facts=machine.describe(command_line.peers_python(given)) | {"threads": str(threads)},
     )
-    bursts = asyncio.run(measure(contenders, plan.of, given.rounds))
+    bursts = measure(contenders, plan.of, given.rounds)
     report.tables.extend(Results(bursts, [contender.name for contender in contenders], plan).tables())
     report.samples["bursts"] = [burst.raw() for burst in bursts.all]
     report.write(given.results)

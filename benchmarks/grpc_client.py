@@ -1,13 +1,11 @@
-"""Reads token streams over gRPC with the generated stubs: the least that a client can do."""
+"""Calls over gRPC with the generated stubs: the least that a client can do in Python."""
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from enum import Enum
 from typing import Protocol, TypeVar, cast
 
 import grpc
 
-from benchmarks.streams import Arrivals
 from trivium.v1 import generation_pb2 as pb
 from trivium.v1.generation_pb2_grpc import TextGenerationServiceStub
 
@@ -46,17 +44,6 @@ def start(stub: TextGenerationServiceStub, message: pb.StreamGenerateRequest) ->
     """Sends the request on an asyncio channel."""
     # grpc-stubs types a stub by its own blocking channel.
     return cast("StreamCall", stub.StreamGenerate(message))
-
-
-async def read(
-    stub: TextGenerationServiceStub, message: pb.StreamGenerateRequest, events: list[tuple[float, int]]
-) -> Arrivals:
-    """Sends the request and appends to `events` when tokens arrive. Raises grpc.RpcError."""
-    sent = time.monotonic()
-    async for response in start(stub, message):
-        if response.HasField("delta"):
-            events.append((time.monotonic(), response.delta.token_count))  # noqa: PERF401  the caller watches the list
-    return Arrivals(sent_s=sent, events=events)
 
 
 _Request = TypeVar("_Request")

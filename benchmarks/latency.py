@@ -3,12 +3,11 @@
 Contenders, loads and rounds as in decode. The time between tokens is that between two messages that carry tokens.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Sequence
 
 from benchmarks import command_line, machine
-from benchmarks.contenders import Contender, Events, Genai, LlamaCpp, Trivium
+from benchmarks.contenders import Ask, Contender, Genai, LlamaCpp, Trivium
 from benchmarks.grpc_client import Sampling
 from benchmarks.prompts import Prompts
 from benchmarks.report import Report, Table, percentile
@@ -23,7 +22,7 @@ _NOTES = """\
   to its first token, `before` the same streams' time between tokens before it arrived.
 """
 _RUNNING = 7
-_TOKENS_BEFORE = 16
+_MESSAGES_BEFORE = 16
 
 
 class Intrusion:
@@ -34,39 +33,34 @@ class Intrusion:
         self._running_tokens = running_tokens
         self._running_prompt = running_prompt
 
-    async def run(self, contender: Contender, prompts: Prompts) -> tuple[list[Arrivals], Arrivals]:
+    def run(self, contender: Contender, prompts: Prompts) -> tuple[list[Arrivals], Arrivals]:
         """Returns the seven and the newcomer, which is sent once each of the seven has had some tokens."""
-        events: list[Events] = [[] for _ in range(_RUNNING)]
-        async with asyncio.TaskGroup() as group:
-            seven = [
-                group.create_task(
-                    contender.stream(prompts.take(self._running_prompt), self._running_tokens, Sampling.SAMPLED, into)
-                )
-                for into in events
-            ]
-            while min(map(len, events)) < _TOKENS_BEFORE:  # noqa: ASYNC110  watches lists that other tasks fill
-                await asyncio.sleep(0.002)
-            newcomer = await contender.stream(prompts.take(self.prompt_len), 2, Sampling.SAMPLED, [])
-        return [task.result() for task in seven], newcomer
+        ids = prompts.take(self.prompt_len)
+        asks = [
+            Ask(ids=prompts.take(self._running_prompt), num_tokens=self._running_tokens, sampling=Sampling.SAMPLED)
+            for _ in range(_RUNNING)
+        ]
+        asks.append(Ask(ids=ids, num_tokens=2, sampling=Sampling.SAMPLED))
+        *seven, newcomer = contender.run([[ask] for ask in asks], last_after=_MESSAGES_BEFORE)
+        return [answer for (answer,) in seven], newcomer[0]
 
 
-async def measure_intrusions(
+def measure_intrusions(
     contenders: Sequence[Contender], intrusion: Intrusion, rounds: int
 ) -> dict[str, list[tuple[list[Arrivals], Arrivals]]]:
     """Runs the intrusion on each contender in each round."""
     prompts = Prompts()
     found: dict[str, list[tuple[list[Arrivals], Arrivals]]] = {contender.name: [] for contender in contenders}
-    async with contextlib.AsyncExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         for contender in contenders:
             contender.start()
-            stack.push_async_callback(contender.close)
-            await contender.open()
+            stack.callback(contender.process.stop)
             contender.process.pause()
         for _ in range(rounds):
             for contender in contenders:
                 with loaded(contender):
-                    await warm_up(contender, 8, Sampling.SAMPLED, prompts)
-                    found[contender.name].append(await intrusion.run(contender, prompts))
+                    warm_up(contender, 8, Sampling.SAMPLED, prompts)
+                    found[contender.name].append(intrusion.run(contender, prompts))
     return found
 
 
@@ -132,7 +126,7 @@ def main() -> None:
     workloads = _workloads(quick=given.quick)
     servers = _servers(given.threads, peers=given.peers)
     everybody: list[AnyContender] = list(servers)
-    bursts = asyncio.run(measure(everybody, lambda _: workloads, given.rounds))
+    bursts = measure(everybody, lambda _: workloads, given.rounds)
     intrusion = Intrusion(
         prompt_len=256 if given.quick else 1000,
         running_tokens=64 if given.quick else 256,
@@ -140,7 +134,7 @@ def main() -> None:
     )
     # onnxruntime-genai's engine does not run seven streams together.
     joining = [server for server in _servers(given.threads, peers=given.peers) if not isinstance(server, Genai)]
-    found = asyncio.run(measure_intrusions(joining, intrusion, given.rounds))
+    found = measure_intrusions(joining, intrusion, given.rounds)
     report.tables.append(_table(bursts, [server.name for server in servers], workloads))
     report.tables.append(_intrusion_table(found, intrusion.prompt_len))
     report.samples["bursts"] = [burst.raw() for burst in bursts.all]

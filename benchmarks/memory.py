@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks import command_line, machine
+from benchmarks import command_line, grpc_client, machine
 from benchmarks.contenders import Contender, Genai, LlamaCpp, Trivium
 from benchmarks.mixed_requests import Mix
 from benchmarks.report import Report, Table, spread
 from benchmarks.weights import gguf_file
+from trivium.v1.generation_pb2_grpc import TextGenerationServiceStub
 
 _NOTES = """\
 - Ready: our server's health says that it can generate, after its warm-up; the peers say so themselves.
@@ -53,16 +54,13 @@ def start(contender: Contender) -> Start:
 
 async def load(server: Trivium, num_requests: int, batches: int) -> tuple[list[Memory], Counter[str]]:
     """Sends the requests, batches times over, and reads the memory after each batch."""
-    await server.open()
     ends: Counter[str] = Counter()
     readings = []
-    try:
+    async with grpc_client.open_channel(server.address) as channel:
         for batch in range(batches):
-            ends += await Mix(server.stub, seed=batch).run(num_requests)
+            ends += await Mix(TextGenerationServiceStub(channel), seed=batch).run(num_requests)
             await asyncio.sleep(1.0)
             readings.append(_read(server))
-    finally:
-        await server.disconnect()
     return readings, ends
 
 

@@ -32,7 +32,10 @@ class Mix:
         return await self._generate(self._input(self._between(600, 1200), 8))
 
     async def whole_stream(self) -> str:
-        await grpc_client.read(self._stub, self._stream_request(self._between(16, 128), self._between(16, 64)), [])
+        async for _ in grpc_client.start(
+            self._stub, self._stream_request(self._between(16, 128), self._between(16, 64))
+        ):
+            pass
         return "OK"
 
     async def cancelled_stream(self) -> str:

@@ -1,13 +1,12 @@
 """Runs workloads on contenders in rounds: one contender is loaded at a time, and the others are stopped meanwhile."""
 
-import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.contenders import Bare, Contender, run_together
+from benchmarks.contenders import Ask, Bare, Contender
 from benchmarks.grpc_client import Sampling
+from benchmarks.load import load_generator
 from benchmarks.prompts import Prompts
 from benchmarks.streams import Arrivals, require_whole
 
@@ -65,7 +64,7 @@ class Bursts:
 AnyContender = Contender | Bare
 
 
-async def measure(
+def measure(
     contenders: Sequence[AnyContender],
     plan: Callable[[AnyContender], Iterable[Workload]],
     rounds: int,
@@ -75,12 +74,10 @@ async def measure(
     So what is compared lies seconds apart, on a machine whose speed changes with the minutes. The order rotates.
     """
     bursts, prompts = Bursts(), Prompts()
-    async with contextlib.AsyncExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         for contender in contenders:
             contender.start()
-            stack.push_async_callback(contender.close)
-            if not isinstance(contender, Bare):
-                await contender.open()
+            stack.callback(contender.process.stop)
             contender.process.pause()
         plans = {contender.name: list(plan(contender)) for contender in contenders}
         workloads = list(dict.fromkeys(workload for planned in plans.values() for workload in planned))
@@ -90,8 +87,8 @@ async def measure(
                 for place in range(len(takers)):
                     contender = takers[(place + number) % len(takers)]
                     with loaded(contender):
-                        await warm_up(contender, workload.num_streams, workload.sampling, prompts)
-                        bursts.all.append(await _burst(contender, workload, prompts, number))
+                        warm_up(contender, workload.num_streams, workload.sampling, prompts)
+                        bursts.all.append(_burst(contender, workload, prompts, number))
             print(f"round {number + 1} of {rounds} done", flush=True)
     return bursts
 
@@ -107,45 +104,36 @@ def loaded(contender: AnyContender) -> Iterator[None]:
         contender.process.pause()
 
 
-async def warm_up(contender: AnyContender, num_streams: int, sampling: Sampling, prompts: Prompts) -> None:
+def warm_up(contender: AnyContender, num_streams: int, sampling: Sampling, prompts: Prompts) -> None:
     """Runs a few tokens of as many streams: pages, connections and caches are as in a server that has been busy."""
     short = [prompts.take(_WARM_UP_PROMPT) for _ in range(num_streams)]
     if isinstance(contender, Bare):
         contender.burst(short, _WARM_UP_TOKENS)
     else:
-        await run_together(contender, short, _WARM_UP_TOKENS, sampling)
+        contender.run([[Ask(ids=ids, num_tokens=_WARM_UP_TOKENS, sampling=sampling)] for ids in short])
 
 
-async def _burst(contender: AnyContender, workload: Workload, prompts: Prompts, number: int) -> Burst:
-    server, client = contender.process.cpu_s(), time.process_time()
-    if workload.turns and not isinstance(contender, Bare):
-        streams = await _turns(contender, workload, prompts)
+def _burst(contender: AnyContender, workload: Workload, prompts: Prompts, number: int) -> Burst:
+    lengths = workload.turns or ((workload.num_tokens,),) * workload.num_streams
+    clients = [
+        [Ask(ids=prompts.take(workload.prompt_len), num_tokens=n, sampling=workload.sampling) for n in turns]
+        for turns in lengths
+    ]
+    client = load_generator().process
+    server_s, client_s = contender.process.cpu_s(), client.cpu_s()
+    if isinstance(contender, Bare):
+        heard = [[row] for row in contender.burst([ask.ids for (ask,) in clients], workload.num_tokens)]
     else:
-        asked = [prompts.take(workload.prompt_len) for _ in range(workload.num_streams)]
-        if isinstance(contender, Bare):
-            streams = await asyncio.to_thread(contender.burst, asked, workload.num_tokens)
-        else:
-            streams = await run_together(contender, asked, workload.num_tokens, workload.sampling, workload.gap_s)
-        require_whole(streams, workload.num_tokens)
+        heard = contender.run(clients, gap_s=workload.gap_s)
+    used = (contender.process.cpu_s() - server_s, client.cpu_s() - client_s)
+    for asks, answers in zip(clients, heard, strict=True):
+        for ask, answer in zip(asks, answers, strict=True):
+            require_whole([answer], ask.num_tokens)
     return Burst(
         contender=contender.name,
         workload=workload.name,
         round=number,
-        streams=streams,
-        server_cpu_s=contender.process.cpu_s() - server,
-        client_cpu_s=time.process_time() - client,
+        streams=[answer for answers in heard for answer in answers],
+        server_cpu_s=used[0],
+        client_cpu_s=used[1],
     )
-
-
-async def _turns(contender: Contender, workload: Workload, prompts: Prompts) -> list[Arrivals]:
-    """Runs a client for each stream; each asks anew as soon as its last answer is there."""
-
-    async def client(lengths: Sequence[int]) -> list[Arrivals]:
-        heard = []
-        for length in lengths:
-            stream = await contender.stream(prompts.take(workload.prompt_len), length, workload.sampling, [])
-            require_whole([stream], length)
-            heard.append(stream)
-        return heard
-
-    return [stream for heard in await asyncio.gather(*map(client, workload.turns)) for stream in heard]

@@ -17,7 +17,7 @@ from typing import cast
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benchmarks import command_line, grpc_client, machine
-from benchmarks.contenders import Trivium, run_together, wait_ready_line
+from benchmarks.contenders import Ask, Trivium, wait_ready_line
 from benchmarks.grpc_client import Sampling
 from benchmarks.processes import ServerProcess, free_port
 from benchmarks.prompts import MODEL, Prompts
@@ -136,22 +136,18 @@ class Lag:
 
 async def _lag_during(server: Trivium, streams: int, num_tokens: int, idle_s: float) -> Lag:
     """Measures while `streams` streams decode; with 0 streams, for idle_s seconds of nothing."""
-    await server.open()
-    try:
+    _read_lag(server.process)
+    health: list[float] = []
+    pacing = asyncio.create_task(_paced_health(server.address, health))
+    if streams:
         prompts = Prompts()
-        _read_lag(server.process)
-        health: list[float] = []
-        pacing = asyncio.create_task(_paced_health(server.address, health))
-        if streams:
-            ids = [prompts.take(64) for _ in range(streams)]
-            await run_together(server, ids, num_tokens, Sampling.SAMPLED)
-        else:
-            await asyncio.sleep(idle_s)
-        pacing.cancel()
-        await asyncio.gather(pacing, return_exceptions=True)
-        lag = _read_lag(server.process)
-    finally:
-        await server.disconnect()
+        asks = [Ask(ids=prompts.take(64), num_tokens=num_tokens, sampling=Sampling.SAMPLED) for _ in range(streams)]
+        await asyncio.to_thread(server.run, [[ask] for ask in asks])
+    else:
+        await asyncio.sleep(idle_s)
+    pacing.cancel()
+    await asyncio.gather(pacing, return_exceptions=True)
+    lag = _read_lag(server.process)
     return Lag(p99_s=lag["p99_s"], max_s=lag["max_s"], health_s=health)
 
 

@@ -31,10 +31,17 @@ breaking() {
     fi
 }
 
+go_format() {
+    local unformatted
+    unformatted=$(git ls-files '*.go' | xargs gofmt -l)
+    [[ -z $unformatted ]] || ! echo "$unformatted"
+}
+
 check "python format" ruff format --check --quiet .
 check "python lint" ruff check --quiet .
 check "python types" mypy --no-error-summary clients/python/trivium models/trivium_models service/trivium_server tools tests trials benchmarks examples
 check "layers" lint-imports --no-logo
+check "go format" go_format
 check "proto format" buf format --diff --exit-code
 check "proto lint" buf lint
 check "proto breaking changes" breaking

@@ -9,8 +9,8 @@ from typing import Self, TypeVar
 import grpc
 
 from trivium import _calls
-from trivium._async_responses import AsyncResponses
-from trivium._async_transport import EOF, AsyncTransport, is_being_cancelled
+from trivium._async_responses import EOF, AsyncResponses
+from trivium._async_transport import AsyncTransport, is_being_cancelled
 from trivium._embed_course import EmbedCourse
 from trivium._retry import Deadline
 from trivium._text_input import Item, TextInput, checked_item

@@ -9,6 +9,8 @@ import grpc.aio
 _ReadT_co = TypeVar("_ReadT_co", covariant=True)
 _KnownT = TypeVar("_KnownT")
 
+EOF: object = grpc.aio.EOF  # type: ignore[attr-defined]  # public, but missing in grpc-stubs
+
 # How grpc.aio words the status that it makes up itself.
 _MADE_UP = "Internal error from Core"
 
@@ -24,7 +26,8 @@ class TrueResponses(Generic[_ReadT_co]):
     """The responses of a call that also sends, ended by the server's own status.
 
     Where the server ends a call while a message is on its way to it, grpc.aio (1.85, issue 36066 of grpc) puts INTERNAL
-    in the place of the status that has come. This keeps the one that came.
+    in the place of the status that has come. This keeps the one that came. What grpc.aio had not read by then is lost,
+    and so is the status behind it; that call ends as a lost connection.
     """
 
     def __init__(self, call: AsyncResponses[_ReadT_co]) -> None:
@@ -36,9 +39,11 @@ class TrueResponses(Generic[_ReadT_co]):
         try:
             return await self._call.read()
         except grpc.aio.AioRpcError as error:
-            if error.details() == _MADE_UP and self._status is not None:
-                raise self._status from None
-            raise
+            if error.details() != _MADE_UP or self._status is None:
+                raise
+            if self._status.code() is grpc.StatusCode.OK:
+                return cast(_ReadT_co, EOF)
+            raise self._status from None
 
     def cancel(self) -> bool:
         return self._call.cancel()
@@ -49,7 +54,7 @@ class TrueResponses(Generic[_ReadT_co]):
             trailing = _at_once(call.trailing_metadata())
         except _NotYetKnownError:
             return
-        if code is not grpc.StatusCode.OK and details != _MADE_UP:
+        if details != _MADE_UP:
             self._status = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details, None)
 
 

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from trivium._async_responses import AsyncResponses, TrueResponses
+from trivium._async_responses import EOF, AsyncResponses, TrueResponses
 from trivium._calls import Method, StreamCall, UnaryCall, check_size
 from trivium._error_base import CallCancelledError
 from trivium._retry import Attempts, Deadline
@@ -21,8 +21,6 @@ RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
 ResultT = TypeVar("ResultT")
 EventT = TypeVar("EventT")
-
-EOF: object = grpc.aio.EOF  # type: ignore[attr-defined]  # public, but missing in grpc-stubs
 
 
 class AsyncTransport:
