@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import grpc
 import numpy as np
@@ -121,16 +122,36 @@ def test_other_errors_end_the_stream(connect: Connect, faults: ScriptedServer) -
     assert len(faults.received) == 1
 
 
-def test_status_that_comes_while_a_text_is_sent_is_heard(connect: Connect, faults: ScriptedServer) -> None:
-    def slow_texts() -> Iterator[str]:
-        for text in TEXTS[:4]:
-            time.sleep(0.05)  # a blocked event loop: the status and the end of a write wait for it together
-            yield text
+class Passing(grpc.aio.StreamStreamClientInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+    async def intercept_stream_stream(self, continuation: Any, details: Any, requests: Any) -> Any:
+        return await continuation(details, requests)
 
-    faults.script(_calls.STREAM_EMBED, fail(grpc.StatusCode.INVALID_ARGUMENT, "no", reason="UNSUPPORTED_FEATURE"))
+
+class BlockingPassing(grpc.StreamStreamClientInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+    def intercept_stream_stream(self, continuation: Any, details: Any, requests: Any) -> Any:
+        return continuation(details, requests)
+
+
+@pytest.mark.parametrize("is_intercepted", [False, True])
+@pytest.mark.parametrize("num_answered", [0, 2])
+def test_what_comes_while_a_text_is_sent_is_heard(
+    connect: Connect, faults: ScriptedServer, num_answered: int, is_intercepted: bool
+) -> None:
+    async def texts() -> AsyncIterator[str]:
+        for text in TEXTS[:50]:
+            yield text
+            await asyncio.sleep(0)
+            time.sleep(0.002)  # noqa: ASYNC251  all that happens while the event loop is blocked is seen at once
+
+    refusal = fail(grpc.StatusCode.INVALID_ARGUMENT, "no", reason="UNSUPPORTED_FEATURE")
+    faults.script(_calls.STREAM_EMBED, embed_stream(cut_after=num_answered, cut=refusal) if num_answered else refusal)
+    face = connect(faults.target)
+    if is_intercepted:
+        face = connect(faults.target, interceptors=[Passing() if face.is_async else BlockingPassing()])
     for _ in range(5):
-        with pytest.raises(errors.UnsupportedFeature):
-            connect(faults.target).events("embed_stream", slow_texts())
+        results, error = face.read_until_error(face.open("embed_stream", texts() if face.is_async else TEXTS[:50]))
+        assert isinstance(error, errors.UnsupportedFeature)
+        assert matches(results, TEXTS[:num_answered])
     assert len(faults.received) == 5
 
 

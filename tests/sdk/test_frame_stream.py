@@ -178,7 +178,7 @@ def test_end_without_completed_is_truncated(connect: Connect, seeing: ScriptedSe
 
     seeing.script(_calls.STREAM_ANALYZE_IMAGE, act)
     face = connect(seeing.target)
-    results, error = face.read_until_error(face.open(STREAM, [b"one"], "detect"))
+    results, error = face.read_until_error(face.open(STREAM, [b"one", b"two"], "detect"))
     assert len(results) == 1
     assert isinstance(error, errors.TruncatedStream)
 

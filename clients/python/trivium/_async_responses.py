@@ -1,18 +1,23 @@
-"""The responses of a grpc.aio call, with the status that the server sent."""
+"""Keeps what a server says at the end of a grpc.aio call that also sends.
 
-from collections.abc import Coroutine
-from typing import Generic, Protocol, TypeVar, cast
+Where a server ends such a call while a message is on its way to it, grpc.aio 1.85 (issue 36066 of grpc) makes up a
+status, INTERNAL with "Internal error from Core". The server's own status is lost by that, and so is every message that
+had arrived and was not read yet. Only a private attribute of the call leads to where that happens; where a version of
+grpc has no such attribute, calls stay as they are.
+"""
+
+import asyncio
+from typing import Any, Protocol, TypeVar
 
 import grpc
 import grpc.aio
 
 _ReadT_co = TypeVar("_ReadT_co", covariant=True)
-_KnownT = TypeVar("_KnownT")
 
 EOF: object = grpc.aio.EOF  # type: ignore[attr-defined]  # public, but missing in grpc-stubs
 
-# How grpc.aio words the status that it makes up itself.
-_MADE_UP = "Internal error from Core"
+# The server's status comes once the messages before it were read. It may never come where the failure was local.
+_GRACE_S = 10.0
 
 
 class AsyncResponses(Protocol[_ReadT_co]):
@@ -22,51 +27,39 @@ class AsyncResponses(Protocol[_ReadT_co]):
     def cancel(self) -> bool: ...
 
 
-class TrueResponses(Generic[_ReadT_co]):
-    """The responses of a call that also sends, ended by the server's own status.
-
-    Where the server ends a call while a message is on its way to it, grpc.aio (1.85, issue 36066 of grpc) puts INTERNAL
-    in the place of the status that has come. This keeps the one that came. What grpc.aio had not read by then is lost,
-    and so is the status behind it; that call ends as a lost connection.
-    """
-
-    def __init__(self, call: AsyncResponses[_ReadT_co]) -> None:
-        self._call = call
-        self._status: grpc.aio.AioRpcError | None = None
-        cast(grpc.aio.Call, call).add_done_callback(self._keep)
-
-    async def read(self) -> _ReadT_co:
-        try:
-            return await self._call.read()
-        except grpc.aio.AioRpcError as error:
-            if error.details() != _MADE_UP or self._status is None:
-                raise
-            if self._status.code() is grpc.StatusCode.OK:
-                return cast(_ReadT_co, EOF)
-            raise self._status from None
-
-    def cancel(self) -> bool:
-        return self._call.cancel()
-
-    def _keep(self, call: grpc.aio.Call) -> None:
-        try:
-            code, details = _at_once(call.code()), _at_once(call.details())
-            trailing = _at_once(call.trailing_metadata())
-        except _NotYetKnownError:
-            return
-        if details != _MADE_UP:
-            self._status = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details, None)
+def keep_status(call: object) -> None:
+    """Lets a call with streams in both directions end as its server said. Before anything was sent."""
+    native = getattr(call, "_cython_call", None)
+    if hasattr(native, "set_internal_error"):
+        call._cython_call = _PatientCall(native)  # type: ignore[attr-defined]  # private; see above
 
 
-class _NotYetKnownError(Exception):
-    """A coroutine would have waited."""
+class KeepStatus(grpc.aio.StreamStreamClientInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+    """keep_status for a channel with interceptors, where it has to be the innermost one."""
+
+    async def intercept_stream_stream(
+        self,
+        continuation: Any,  # noqa: ANN401  grpc-stubs declare no type that fits what grpc.aio gives
+        client_call_details: grpc.aio.ClientCallDetails,
+        request_iterator: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        call = await continuation(client_call_details, request_iterator)
+        keep_status(call)
+        return call
 
 
-def _at_once(known: Coroutine[object, None, _KnownT]) -> _KnownT:
-    """Returns what a coroutine returns without waiting; a callback has no other way to the status of a call."""
-    try:
-        known.send(None)
-    except StopIteration as returned:
-        return cast(_KnownT, returned.value)
-    known.close()
-    raise _NotYetKnownError
+class _PatientCall:
+    """A native call that waits for the server's status before one is made up."""
+
+    def __init__(self, native: Any) -> None:  # noqa: ANN401  a type of Cython's
+        self._native = native
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  whatever the native call has
+        return getattr(self._native, name)
+
+    def set_internal_error(self, text: str) -> None:
+        asyncio.get_running_loop().call_later(_GRACE_S, self._make_up, text)
+
+    def _make_up(self, text: str) -> None:
+        if not self._native.done():
+            self._native.set_internal_error(text)

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from trivium._async_responses import EOF, AsyncResponses, TrueResponses
+from trivium._async_responses import EOF, AsyncResponses, KeepStatus, keep_status
 from trivium._calls import Method, StreamCall, UnaryCall, check_size
 from trivium._error_base import CallCancelledError
 from trivium._retry import Attempts, Deadline
@@ -29,7 +29,7 @@ class AsyncTransport:
     def __init__(self, settings: ClientSettings, interceptors: Sequence[AsyncInterceptor]) -> None:
         self.settings = settings
         # grpc-stubs declare no type for this argument that anything could have
-        self._interceptors: Any = interceptors
+        self._interceptors: Any = [*interceptors, KeepStatus()] if interceptors else None
         self._channel: grpc.aio.Channel | None = None
 
     @property
@@ -101,7 +101,8 @@ class AsyncTransport:
         """Sends one attempt of a call with streams in both directions. A task of gRPC's reads `requests`."""
         invoke = self.channel.stream_stream(method.path, method.request.SerializeToString, method.response.FromString)
         responses = invoke(requests, timeout=timeout_s, metadata=self.settings.request_metadata(options))
-        return TrueResponses(cast(AsyncResponses[ResponseT], responses))  # grpc-stubs do not carry the type over
+        keep_status(responses)
+        return cast(AsyncResponses[ResponseT], responses)  # grpc-stubs do not carry the deserialiser's type over
 
 
 class AsyncStream(Generic[RequestT, ResponseT, EventT]):
