@@ -28,6 +28,7 @@ _NOTES = """\
 - Prompt: prompt tokens divided by the time to the first token, one client.
 - Ours samples with temperature 0.2 and top-p 0.9 unless the row says otherwise; llama.cpp the same, with its own top-k
   of 40; onnxruntime-genai and the bare loop take the likeliest token, which is cheaper.
+- The requests come from a small Go program (load_generator) on the same processors, to all that are served.
 - Medians, with the range over rounds. Ratios are within rounds, against the better variant of each peer.
 """
 
