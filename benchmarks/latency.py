@@ -16,8 +16,8 @@ from benchmarks.streams import Arrivals
 from benchmarks.weights import gguf_file
 
 _NOTES = """\
-- Milliseconds, seen by a small Go program on the same processors, over the streams of all rounds. All streams of a row are sent at once, so at 8 the
-  time to the first token includes the prompts of the streams before.
+- Milliseconds, seen by a small Go program on the same processors, over the streams of all rounds. All streams of a row
+  are sent at once, so at 8 the time to the first token includes the prompts of the streams before.
 - Long prompt: seven streams run; then a prompt arrives. `gap` is the time between tokens of the seven from its arrival
   to its first token, `before` the same streams' time between tokens before it arrived.
 """

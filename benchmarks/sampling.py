@@ -1,7 +1,7 @@
 """How long choosing the next tokens takes, between two runs of a real model: eight rows, for several parameters.
 
-In one process and without gRPC, because nothing outside a server can see it. Beside it, the softmax alone in numpy,
-which the small graph of decision 5 stands in for.
+In one process and without gRPC, because nothing outside a server can see it. Beside it, the softmax of a whole
+vocabulary, which most parameters spare.
 """
 
 import statistics
@@ -15,8 +15,7 @@ from benchmarks.prompts import Prompts, model_folder
 from benchmarks.report import Report, Table, spread
 from trivium_server.architectures.genai_folder import read_genai_folder
 from trivium_server.decoding.decoder import Decoder
-from trivium_server.decoding.distribution import Distributions, Logits
-from trivium_server.decoding.sampling import Sampler, SamplingParameters, choose
+from trivium_server.decoding.sampling import Logits, Sampler, SamplingParameters, choose
 from trivium_server.runtime.session import Session, SessionOptions
 
 _ROWS = 8
@@ -75,14 +74,12 @@ def _decoder(threads: int) -> Decoder:
 
 def _ways() -> dict[str, Way]:
     vocabulary = read_genai_folder(model_folder(), precision="default").vocabulary_size
-    options = SessionOptions(intra_op_threads=1, spin_duration_us=0, execution_providers=("CPUExecutionProvider",))
-    distributions = Distributions(vocabulary_size=vocabulary, max_rows=_ROWS, options=options)
 
     def sampled(parameters: SamplingParameters) -> Way:
         samplers = [(Sampler(parameters, prompt_ids=[1], vocabulary_size=vocabulary), None) for _ in range(_ROWS)]
 
         def choose_all(logits: Logits) -> Sequence[int]:
-            return [token or 0 for token in choose(samplers, logits, distributions)]
+            return [token or 0 for token in choose(samplers, logits)]
 
         return choose_all
 

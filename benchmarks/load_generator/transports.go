@@ -13,13 +13,18 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-const maxMessageBytes = 64 << 20
+const (
+	maxMessageBytes = 64 << 20
+	windowBytes     = 16 << 20
+)
 
 func connect(name, target string) (transport, error) {
 	switch name {
 	case "grpc":
 		connection, err := grpc.NewClient("passthrough:///"+target,
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			// Windows of a fixed size: else every few messages a ping would measure how big they should be.
+			grpc.WithStaticStreamWindowSize(windowBytes), grpc.WithStaticConnWindowSize(windowBytes),
 			grpc.WithDefaultCallOptions(grpc.ForceCodec(asIs{}), grpc.MaxCallRecvMsgSize(maxMessageBytes)))
 		return overGRPC{connection}, err
 	case "sse":

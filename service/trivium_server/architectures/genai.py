@@ -24,7 +24,6 @@ from trivium_server.architectures.genai_folder import FolderError, GenaiFolder, 
 from trivium_server.architectures.prompt_encoder import PromptEncoder, input_field, num_characters
 from trivium_server.config import Config
 from trivium_server.decoding.decoder import Decoder, GraphError
-from trivium_server.decoding.distribution import Distributions
 from trivium_server.decoding.engine import Engine, EngineClosedError
 from trivium_server.decoding.sampling import SamplingParameters
 from trivium_server.decoding.sequence import DecodeRequest, StopConditions
@@ -79,19 +78,7 @@ def load(folder: Path, config: Config, progress: Callable[[float], None]) -> "Ge
         slots=generation.slots,
         capacity=min(description.context_length, generation.max_context_tokens),
     )
-    # Logits are on the CPU wherever the decoder runs.
-    options = dataclasses.replace(
-        options, execution_providers=("CPUExecutionProvider",), intra_op_threads=1, spin_duration_us=0
-    )
-    distributions = Distributions(
-        vocabulary_size=description.vocabulary_size, max_rows=generation.slots, options=options
-    )
-    engine = Engine(
-        decoder,
-        distributions,
-        queue_size=generation.queue_size,
-        prefill_chunk_tokens=generation.prefill_chunk_tokens,
-    )
+    engine = Engine(decoder, queue_size=generation.queue_size, prefill_chunk_tokens=generation.prefill_chunk_tokens)
     progress(1.0)
     return GenaiModel(folder.name, description, tokenizer, vocabulary, session.execution_provider, engine)
 

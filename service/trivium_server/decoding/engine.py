@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trivium_server.decoding.decoder import Decoder, Logits
-from trivium_server.decoding.distribution import Distributions
 from trivium_server.decoding.sampling import choose, rank
 from trivium_server.decoding.scheduler import PrefillChunk, Scheduler
 from trivium_server.decoding.sequence import (
@@ -44,13 +43,10 @@ class Engine:
     Accepts as many sequences as there are slots, and queue_size more that wait.
     """
 
-    def __init__(
-        self, decoder: Decoder, distributions: Distributions, *, queue_size: int, prefill_chunk_tokens: int
-    ) -> None:
+    def __init__(self, decoder: Decoder, *, queue_size: int, prefill_chunk_tokens: int) -> None:
         self._decoder = decoder
         # Once the event loop is awake it wants the interpreter's lock, which is free while the graph runs.
         decoder.before_run = self._wake_listeners
-        self._distributions = distributions
         self._scheduler = Scheduler(slots=decoder.cache.slots, prefill_chunk_tokens=prefill_chunk_tokens)
         self._prefill_chunk_tokens = prefill_chunk_tokens
         self._limit = decoder.cache.slots + queue_size
@@ -237,7 +233,7 @@ class Engine:
             row.copy() if sequence.top_logprobs is not None else None
             for sequence, row in zip(sequences, logits, strict=True)
         ]
-        tokens = choose([(sequence.sampler, sequence.forbidden) for sequence in sequences], logits, self._distributions)
+        tokens = choose([(sequence.sampler, sequence.forbidden) for sequence in sequences], logits)
         ends: list[tuple[int, SequenceEnd]] = []
         for slot, token, original in zip(slots, tokens, originals, strict=True):
             end = self._take_token(*self._scheduler.running[slot], token, original)

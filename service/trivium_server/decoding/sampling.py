@@ -5,19 +5,27 @@ top-p, min-p. Sources: CTRL, Keskar et al. 2019 (repetition penalty); Holtzman e
 (min-p). All arithmetic is on one row, so a choice never depends on the other sequences of a batch.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trivium_server.decoding.distribution import Distributions, Logits, Probabilities
 from trivium_server.numerics import log_softmax, top_indices
+
+Logits = NDArray[np.float32]
+Weights = NDArray[np.float32]
 
 # Below it the likeliest token is as good as certain, and its inverse stays far from infinity.
 _LEAST_TEMPERATURE = 1e-4
-# Where the tokens that the cuts leave are looked for: first among the few that are nearly as likely as the likeliest.
+# Where the tokens that the cuts leave are looked for: first among the few whose weight is at least e^-depth.
 _HEAD_DEPTHS = (6.0, 12.0)
+# All tokens of less weight than e^-depth together weigh less than float32 can tell from nothing.
+_WHOLE_DEPTH = 25.0
+# So many tokens are sorted in less time than the whole vocabulary is weighed. Above this temperature they are more.
+_FEW = 2048
+_COOL = 0.5
 _BLOCK = 256
 
 
@@ -68,11 +76,6 @@ class Sampler:
         """Whether the likeliest token is taken, so that no distribution is needed."""
         return self._parameters.temperature == 0.0
 
-    @property
-    def temperature(self) -> float:
-        """What this sampler's logits are to be divided by."""
-        return 1.0 if self.is_greedy else max(self._parameters.temperature, _LEAST_TEMPERATURE)
-
     def adjust(self, logits: Logits, forbidden: NDArray[np.intp] | None = None) -> None:
         """Applies penalties, biases and prohibitions to logits, shape (vocabulary,), in place.
 
@@ -91,22 +94,20 @@ class Sampler:
         if forbidden is not None:
             logits[forbidden] = -np.inf
 
-    def draw(self, logits: Logits, probabilities: Probabilities) -> int | None:
+    def draw(self, logits: Logits) -> int | None:
         """Returns a token by its probability at this sampler's temperature; None where there are no finite logits.
 
-        Both have shape (vocabulary,).
+        logits: shape (vocabulary,).
         """
-        if self.is_greedy:
-            best = int(logits.argmax())
-            return best if np.isfinite(logits[best]) else None
-        peak = probabilities.max()
-        if np.isnan(peak):
+        peak = logits.max()  # NaN where one of them is
+        if not math.isfinite(peak):
             return None
+        if self.is_greedy:
+            return int(logits.argmax())
         uniform = self._random.random()
         if not self._cuts:
-            return draw(probabilities, uniform)
-        kept = self._kept(logits, probabilities, peak)
-        masses = np.cumsum(probabilities[kept], dtype=np.float64)
+            return draw(self._weights(logits, peak), uniform)
+        kept, masses = self._kept(logits, peak)
         # Below the total even where the product rounds up, so that what is found has weight.
         target = min(uniform * masses[-1], np.nextafter(masses[-1], 0.0))
         return int(kept[np.searchsorted(masses, target, side="right")])
@@ -123,59 +124,85 @@ class Sampler:
         p = self._parameters
         return p.top_k > 0 or p.top_p < 1.0 or p.min_p > 0.0
 
-    def _kept(self, logits: Logits, probabilities: Probabilities, peak: np.float32) -> NDArray[np.intp]:
-        """Returns the tokens that top-k, top-p and min-p leave, likeliest first; peak is the greatest probability."""
+    @property
+    def _temperature(self) -> float:
+        return max(self._parameters.temperature, _LEAST_TEMPERATURE)
+
+    def _weights(self, logits: Logits, peak: np.float32) -> Weights:
+        """Returns probabilities but for a factor: the likeliest token weighs 1."""
+        weights = logits - peak
+        weights *= np.float32(1 / self._temperature)
+        np.exp(weights, out=weights)
+        return weights
+
+    def _kept(self, logits: Logits, peak: np.float32) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Returns the tokens that top-k, top-p and min-p leave, likeliest first, and their weights, summed up."""
         p = self._parameters
-        kept = self._head(probabilities, peak)
-        # By logits, since probabilities round to equal more often.
-        kept = kept[np.argsort(-logits[kept], kind="stable")]
+        ids, total = self._head(logits, peak)
+        values = logits[ids]
+        # By logits, since weights round to equal more often.
+        order = np.argsort(-values, kind="stable")
         if p.top_k:
-            kept = kept[: p.top_k]
+            order = order[: p.top_k]
+        weights = self._weights(values[order], peak)
+        masses = np.cumsum(weights, dtype=np.float64)
+        end = len(masses)
         if p.top_p < 1.0:
-            masses = np.cumsum(probabilities[kept], dtype=np.float64)
-            wanted = p.top_p * (masses[-1] if p.top_k else 1.0)
-            kept = kept[: int(np.searchsorted(masses, wanted)) + 1]
+            end = 1 + int(np.searchsorted(masses, p.top_p * (masses[-1] if total is None else total)))
         if p.min_p > 0.0:
-            kept = kept[probabilities[kept] >= np.float32(p.min_p) * peak]
-        return kept
+            end = min(end, int(np.count_nonzero(weights >= np.float32(p.min_p))))
+        return ids[order[:end]], masses[:end]
 
-    def _head(self, probabilities: Probabilities, peak: np.float32) -> NDArray[np.intp]:
-        """Returns tokens among which are all that the cuts leave: those nearly as likely as the likeliest."""
+    def _head(self, logits: Logits, peak: np.float32) -> tuple[NDArray[np.intp], np.floating | None]:
+        """Returns tokens among which are all that the cuts leave.
+
+        And the weight of the whole vocabulary, where top-p needs it and these tokens are not nearly all of it.
+        """
         p = self._parameters
+        if p.top_k:
+            return self._among_top_k(logits, peak), None
+        if p.top_p == 1.0:
+            # A little lower, where rounding cannot cut.
+            return np.flatnonzero(self._are_near(logits, peak, 0.01 - math.log(p.min_p))), None
+        if self._temperature <= _COOL:
+            are_near = self._are_near(logits, peak, _WHOLE_DEPTH)
+            if np.count_nonzero(are_near) <= _FEW:
+                return np.flatnonzero(are_near), None
+        weights = self._weights(logits, peak)
+        total = weights.sum()
         for depth in _HEAD_DEPTHS:
-            head = np.flatnonzero(probabilities >= peak * np.float32(np.exp(-depth)))
-            if p.top_k:
-                is_enough = len(head) >= p.top_k
-            elif p.top_p < 1.0:
-                is_enough = probabilities[head].sum(dtype=np.float64) >= p.top_p
-            else:
-                is_enough = np.exp(-depth) <= p.min_p
-            if is_enough:
-                return head
-        if p.top_k and p.top_k < len(probabilities):
-            return top_indices(probabilities, p.top_k)
-        return np.arange(len(probabilities))
+            head = np.flatnonzero(weights >= np.float32(math.exp(-depth)))
+            if weights[head].sum(dtype=np.float64) >= p.top_p * total:
+                return head, total
+        return np.arange(len(logits)), total
+
+    def _among_top_k(self, logits: Logits, peak: np.float32) -> NDArray[np.intp]:
+        """Returns tokens among which are the top k."""
+        top_k = self._parameters.top_k
+        for depth in _HEAD_DEPTHS:
+            are_near = self._are_near(logits, peak, depth)
+            if np.count_nonzero(are_near) >= top_k:
+                return np.flatnonzero(are_near)
+        return top_indices(logits, top_k)
+
+    def _are_near(self, logits: Logits, peak: np.float32, depth: float) -> NDArray[np.bool_]:
+        """Tells of each token whether it weighs at least e^-depth."""
+        return logits >= peak - np.float32(depth * self._temperature)
 
 
-def choose(
-    samplers: Sequence[tuple[Sampler, NDArray[np.intp] | None]], logits: Logits, distributions: Distributions
-) -> list[int | None]:
+def choose(samplers: Sequence[tuple[Sampler, NDArray[np.intp] | None]], logits: Logits) -> list[int | None]:
     """Returns each sampler's next token, None where its logits, after its adjustments, are not finite.
 
     samplers: each with the ids that it must not choose now, if any. logits: shape (len(samplers), vocabulary);
     overwritten.
     """
+    tokens = []
     for (sampler, forbidden), row in zip(samplers, logits, strict=True):
         sampler.adjust(row, forbidden)
-    # The logits themselves will do for those who only look for the largest.
-    probabilities = logits
-    if not all(sampler.is_greedy for sampler, _ in samplers):
-        probabilities = distributions.of(logits, [sampler.temperature for sampler, _ in samplers])
-    rows = zip(samplers, logits, probabilities, strict=True)
-    tokens = [sampler.draw(row, weights) for (sampler, _), row, weights in rows]
-    for (sampler, _), token in zip(samplers, tokens, strict=True):
+        token = sampler.draw(row)
         if token is not None:
             sampler.count(token)
+        tokens.append(token)
     return tokens
 
 
