@@ -53,7 +53,7 @@ _NOTES = f"""\
 def main() -> None:
     given = command_line.parse(__doc__, rounds=3, require=require_peers, add=_options)
     if given.model:
-        # By itself: nobody else has it, and it is not for live speech.
+        # By itself: no peer is measured with it.
         given.peers = False
     models = [given.model] if given.model else [MOONSHINE, WHISPER]
     ours = Served([*models, DETECTOR], threads=given.threads)
@@ -70,7 +70,7 @@ def main() -> None:
         facts=machine.describe(PEERS_PYTHON if given.peers else None, peers=PEERS) | {"threads": str(given.threads)},
     )
     clips = sorted(readings(), key=lambda clip: clip.file.stat().st_size)
-    is_live = {} if given.model else {MOONSHINE: peers[MOONSHINE], WHISPER: []}
+    is_live: dict[str, list[Loop]] = {given.model: []} if given.model else {MOONSHINE: peers[MOONSHINE], WHISPER: []}
     with tempfile.TemporaryDirectory() as folder, started(ours, limit, *itertools.chain(*peers.values())):
         files = Files(ours, limit, peers, clips[:3] if given.quick else clips, threads=given.threads)
         short = clips[: 1 if given.quick else 4]
@@ -80,14 +80,14 @@ def main() -> None:
             files.run(number)
             streams.run(number)
             print(f"round {number + 1} of {given.rounds} done", flush=True)
-    for measured in (files, streams) if is_live else (files,):
+    for measured in (files, streams):
         report.tables.extend(measured.tables())
     report.samples = {"files": files.raw(), "live": streams.raw()}
     report.write(given.results)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", help="files with this model alone, against the bare one (default: both, and live)")
+    parser.add_argument("--model", help="this model alone, against the bare one (default: both of English, and their peers)")
 
 
 if __name__ == "__main__":
