@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", help="this model alone, against the bare one (default: both of English, and their peers)")
+    parser.add_argument("--model", help="this one alone, beside the bare one (default: two, and their peers)")
 
 
 if __name__ == "__main__":
