@@ -1,13 +1,14 @@
 """Sends loads with the load generator, a small Go program, and hears when each message of an answer arrived.
 
-A client in Python takes a tenth of two cores beside the server that it measures; this one takes a hundredth, and
-reads no message before the load is over.
+A client shares the processors with the server that it measures. For a token of eight streams one in Python took 0.19 ms
+of them, this one takes 0.09, and it reads no message before the load is over.
 """
 
 import atexit
 import base64
 import functools
 import json
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ class LoadGenerator:
     """The running program. One load at a time."""
 
     def __init__(self) -> None:
+        if shutil.which("go") is None:
+            raise SystemExit("benchmarks: the load generator needs Go to be built, and there is no `go` on the PATH")
         subprocess.run(["go", "build", "-o", _PROGRAM, "."], cwd=_SOURCE, check=True)
         # One processor at a time: threads that look for work would take both.
         self.process = ServerProcess([_PROGRAM], env={"GOMAXPROCS": "1"}, pipes=True)

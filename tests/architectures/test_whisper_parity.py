@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.architectures.hearing import soon
-from tests.recordings import SPOKEN, load_speech
+from tests.recordings import FASTER_WHISPER, SPOKEN, load_speech
 from trivium_models.catalog import Catalog, load_catalog
 from trivium_models.store import Store
 from trivium_server.architectures import speech
@@ -33,36 +33,6 @@ HOP = 160
 FRAMES = 3000
 # Of a longer recording the beginning: where a window ends in mid-speech, faster-whisper goes on after its last segment.
 LONGEST = 28 * SAMPLE_RATE_HZ
-
-# What faster-whisper 1.2.1 writes: compute_type="float32", beam_size=1, best_of=1, condition_on_previous_text=False,
-# vad_filter=False.
-FASTER_WHISPER = {
-    "beckett.wav": "Ever tried, ever failed. No matter, try again. Fail again. Fail better.",
-    "endgame_nagg_nell.wav": (
-        "Do you hear me? Yes. Do you hear me? Yes. We laugh less heartily so we have still that resource. Laugh less "
-        "heartily so. We have still that resource. No, not heartily, just less heartily. Are that's a good story. Are "
-        "that's a good story? What are you talking about? Laughing. You thought you were in pain. Not now. Do you "
-        "remember the day I went and fetched you from that ditch? No."
-    ),
-    "two_cities.wav": (
-        "It was the best of times, it was the worst of times. It was the age of wisdom, it was the age of foolishness. "
-        "It was the epoch of belief, it was the epoch of incredulity. It was the season of light, it was the season of "
-        "darkness. It was the spring of hope, it was the winter of despair. We had everything before us, we had "
-        "nothing before us. We're all going direct to heaven. We were all going direct the other one."
-    ),
-    "sense_and_sensibility_01_austen_64kb-0870.wav": (
-        "And Mr. John Dashwood had then leisure to consider how much there might be prudently in his power to do for "
-        "them."
-    ),
-    "sense_and_sensibility_01_austen_64kb-0880.wav": "He was not an old-sposed young man.",
-    "sense_and_sensibility_01_austen_64kb-0890.wav": (
-        "Unless to be rather cold-hearted and rather selfish is to be ill-disposed."
-    ),
-    "sense_and_sensibility_01_austen_64kb-0920.wav": (
-        "Had he married a more amiable woman, he might have been made still more respectable than he was."
-    ),
-    "sense_and_sensibility_01_austen_64kb-0930.wav": "He might even have been made amiable himself.",
-}
 
 
 @pytest.fixture(scope="module")

