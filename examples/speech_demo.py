@@ -69,10 +69,12 @@ def listen(client: trivium.Client, recording: Path, console: Console) -> None:
                     if ceased_s is not None and heard_s < LISTEN_S:
                         delays_s.append(heard_s - ceased_s)
                     console.print(f"[dim]{heard_s:5.1f} s[/]  {event.text}")
-    console.print(
-        f"[dim]{num_interim} interim results; utterances were final {min(delays_s):.1f} to {max(delays_s):.1f} s after "
-        "the speaker ceased, of which 0.4 s are the pause that ends them[/]"
-    )
+    console.print(f"[dim]{num_interim} interim results[/]")
+    if delays_s:
+        console.print(
+            f"[dim]utterances were final at most {max(delays_s):.1f} s after the speaker ceased, of which 0.4 s are "
+            "the pause that ends them[/]"
+        )
 
 
 def speak(client: trivium.Client, folder: Path, console: Console) -> None:

@@ -38,8 +38,8 @@ AUTO = AudioFormat(encoding=AudioEncoding.AUTO)
 # Of the words in brackets, and notes of music, with which captions tell of sounds.
 NEVER_WRITTEN = re.compile(r"[\[\](){}<>♪♫♬♩*]")
 
-# What the server writes as faster-whisper does; test_whisper_parity.py has the others, and why they differ. Of the first
-# 28 s of two_cities.wav, what faster-whisper writes with condition_on_previous_text=True.
+# What the server writes as faster-whisper does; test_whisper_parity.py says why it differs in the other. Of
+# two_cities.wav, what faster-whisper writes with condition_on_previous_text=True.
 EXPECTED = {name: text for name, text in FASTER_WHISPER.items() if name != "endgame_nagg_nell.wav"}
 EXPECTED["two_cities.wav"] = EXPECTED["two_cities.wav"].replace(
     "We're all going direct to heaven. We were", "We were all going direct to heaven, we were"
