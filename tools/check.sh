@@ -39,10 +39,10 @@ go_format() {
 
 check "python format" ruff format --check --quiet .
 check "python lint" ruff check --quiet .
-check "python types" mypy --no-error-summary clients/python/trivium models/trivium_models service/trivium_server tools tests trials benchmarks examples
+check "python types" mypy --no-error-summary clients/python/trivium clients/python/conformance models/trivium_models service/trivium_server tools tests trials benchmarks examples
 check "layers" lint-imports --no-logo
 check "go format" go_format
-check "proto format" buf format --diff --exit-code
+check "proto format" buf format --diff --exit-code proto
 check "proto lint" buf lint
 check "proto breaking changes" breaking
 check "generated code" tools/generate.sh --check

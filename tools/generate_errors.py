@@ -1,199 +1,42 @@
-"""Writes the Python exceptions and the error catalogue page from the enum ErrorReason and its comments.
+"""Writes each SDK's errors and the error catalogue page from the enum ErrorReason and its comments.
 
-    python tools/generate_errors.py           writes clients/python/trivium/_error_types.py and docs/errors.md
-    python tools/generate_errors.py --check   writes nothing; exits with 1 when one of them is stale
-
-Needs `buf` on PATH, or beside the Python that runs this.
+python -m tools.generate_errors           writes what is not current
+python -m tools.generate_errors --check   writes nothing; exits with 1 when something is stale
 """
 
 import argparse
-import re
-import subprocess
 import sys
-import textwrap
-from dataclasses import dataclass
-from pathlib import Path
 
-import grpc
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from tools.errors import catalogue, go, java, python
+from tools.errors.reasons import ROOT, load_errors_proto, read_reasons
 
-ROOT = Path(__file__).resolve().parent.parent
-ERRORS_PROTO = "trivium/v1/errors.proto"
-ENUM_TYPE_FIELD = 5  # FileDescriptorProto.enum_type, as SourceCodeInfo paths number it
-ENUM_VALUE_FIELD = 2  # EnumDescriptorProto.value
-PREFIX = "ERROR_REASON_"
-
-STATUS_CODES = tuple(code.name for code in grpc.StatusCode if code is not grpc.StatusCode.OK)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """A value of ErrorReason: its name without prefix, the status codes its comment names, and the comment."""
-
-    name: str
-    codes: tuple[str, ...]
-    comment: str
-
-    @property
-    def class_name(self) -> str:
-        """The name of its exception: MODEL_NOT_FOUND is ModelNotFound."""
-        return camel(self.name)
-
-
-def camel(name: str) -> str:
-    """Returns `TWO_WORDS` as `TwoWords`."""
-    return "".join(word.capitalize() for word in name.split("_"))
-
-
-def buf() -> str:
-    """Returns the buf that belongs to this Python's environment, else the one on PATH."""
-    beside = Path(sys.executable).parent / "buf"
-    return str(beside) if beside.exists() else "buf"
-
-
-def load_errors_proto() -> FileDescriptorProto:
-    """Compiles the contract and returns errors.proto with its comments."""
-    image = subprocess.run([buf(), "build", "-o", "-"], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
-    return next(file for file in FileDescriptorSet.FromString(image).file if file.name == ERRORS_PROTO)
-
-
-def unwrapped(comment: str) -> str:
-    """Returns a leading comment as paragraphs of one line each."""
-    return "\n\n".join(" ".join(part.split()) for part in comment.strip().split("\n\n") if part.strip())
-
-
-def read_reasons(file: FileDescriptorProto) -> tuple[str, list[Reason]]:
-    """Returns the comment of the enum, and its values but the zero one, which is never sent."""
-    index = next(i for i, enum in enumerate(file.enum_type) if enum.name == "ErrorReason")
-    comments = {
-        tuple(location.path): unwrapped(location.leading_comments) for location in file.source_code_info.location
-    }
-    reasons = []
-    for position, value in enumerate(file.enum_type[index].value):
-        if value.number == 0:
-            continue
-        comment = comments[(ENUM_TYPE_FIELD, index, ENUM_VALUE_FIELD, position)]
-        codes = tuple(re.findall(rf"\b({'|'.join(STATUS_CODES)})\b", comment))
-        if not codes:
-            raise SystemExit(f"{ERRORS_PROTO}: the comment of {value.name} names no status code")
-        reasons.append(Reason(name=value.name.removeprefix(PREFIX), codes=tuple(dict.fromkeys(codes)), comment=comment))
-    return comments[(ENUM_TYPE_FIELD, index)], reasons
-
-
-def error_class_of(code: str) -> str:
-    """Returns the name of the hand-written class for a status code."""
-    return "CallCancelledError" if code == "CANCELLED" else f"{camel(code)}Error"
-
-
-def base_of(reason: Reason) -> str:
-    """Returns the class of the status code; the root where several codes are possible, so that no `except` lies."""
-    return error_class_of(reason.codes[0]) if len(reason.codes) == 1 else "TriviumError"
-
-
-def without_code(reason: Reason) -> str:
-    """Returns the comment without the status code that it opens with, which the base class says already."""
-    return reason.comment.removeprefix(f"{reason.codes[0]}. ") if len(reason.codes) == 1 else reason.comment
-
-
-def docstring(text: str) -> str:
-    """Returns an indented docstring of at most 120 columns."""
-    one_line = f'    """{text}"""'
-    if len(one_line) <= 120:
-        return one_line
-    first, _, rest = text.partition(". ")
-    summary = textwrap.fill(f'"""{first}.', 120, initial_indent="    ", subsequent_indent="    ")
-    body = textwrap.fill(rest, 120, initial_indent="    ", subsequent_indent="    ")
-    return f'{summary}\n\n{body}\n    """'
-
-
-def python_module(reasons: list[Reason]) -> str:
-    """Returns the text of _error_types.py."""
-    bases = sorted({base_of(reason) for reason in reasons} | {"TriviumError"})
-    names = sorted(["ERROR_BY_REASON", "ErrorReason", *(reason.class_name for reason in reasons)], key=sort_key)
-    lines = [
-        '"""One exception for each ErrorReason of the contract. Generated by tools/generate_errors.py: do not edit."""',
-        "",
-        "from enum import StrEnum",
-        "",
-        "from trivium._error_base import (",
-        *(f"    {base}," for base in bases),
-        ")",
-        "",
-        "__all__ = [",
-        *(f'    "{name}",' for name in names),
-        "]",
-        "",
-        "",
-        "class ErrorReason(StrEnum):",
-        '    """Why a call failed, as TriviumError.reason has it. A server may send one that is not in this list."""',
-        "",
-        *(f'    {reason.name} = "{reason.name}"' for reason in reasons),
-    ]
-    for reason in reasons:
-        lines += ["", "", f"class {reason.class_name}({base_of(reason)}):", docstring(without_code(reason))]
-    lines += [
-        "",
-        "",
-        "ERROR_BY_REASON: dict[str, type[TriviumError]] = {",
-        *(f'    "{reason.name}": {reason.class_name},' for reason in reasons),
-        "}",
-        '"""The exception for each reason."""',
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def sort_key(name: str) -> tuple[int, str]:
-    """Orders constants before classes, as the linter wants __all__."""
-    return (0 if name.isupper() else 1, name)
-
-
-def filled(text: str) -> str:
-    """Returns paragraphs wrapped at 120 columns."""
-    return "\n\n".join(textwrap.fill(part, 120, break_on_hyphens=False) for part in text.split("\n\n"))
-
-
-def markdown_page(introduction: str, reasons: list[Reason]) -> str:
-    """Returns the text of docs/errors.md."""
-    lines = [
-        "<!-- Generated from proto/trivium/v1/errors.proto by tools/generate_errors.py: do not edit. -->",
-        "",
-        "# Error catalogue",
-        "",
-        filled(introduction),
-        "",
-        "| reason | status | Python exception |",
-        "|---|---|---|",
-        *(
-            f"| [`{reason.name}`](#{reason.name.lower()}) | {', '.join(f'`{code}`' for code in reason.codes)} "
-            f"| `trivium.errors.{reason.class_name}` |"
-            for reason in reasons
-        ),
-    ]
-    for reason in reasons:
-        lines += ["", f"## {reason.name}", "", filled(reason.comment)]
-    return "\n".join(lines) + "\n"
+LANGUAGES = (python, go, java)
 
 
 def main() -> int:
-    """Writes both files, or compares them; returns the exit status."""
+    """Writes the files, or compares them; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare only; exit with 1 when a file is stale")
     arguments = parser.parse_args()
     introduction, reasons = read_reasons(load_errors_proto())
-    wanted = {
-        ROOT / "clients/python/trivium/_error_types.py": python_module(reasons),
-        ROOT / "docs/errors.md": markdown_page(introduction, reasons),
-    }
-    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    for path in stale:
+    wanted = catalogue.render(introduction, reasons)
+    for language in LANGUAGES:
+        wanted |= language.render(reasons)
+    stale = [name for name, text in wanted.items() if current(name) != text]
+    for name in stale:
         if arguments.check:
-            print(f"stale: {path.relative_to(ROOT)}; run python tools/generate_errors.py", file=sys.stderr)
+            print(f"stale: {name}; run make generate", file=sys.stderr)
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(wanted[path], encoding="utf-8")
-            print(f"wrote {path.relative_to(ROOT)}")
+            (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / name).write_text(wanted[name], encoding="utf-8")
+            print(f"wrote {name}")
     return 1 if stale and arguments.check else 0
+
+
+def current(name: str) -> str | None:
+    """Returns what is in a file of the repository, None where there is none."""
+    path = ROOT / name
+    return path.read_text(encoding="utf-8") if path.exists() else None
 
 
 if __name__ == "__main__":

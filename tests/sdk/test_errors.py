@@ -119,5 +119,5 @@ def test_errors_cross_processes() -> None:
 
 
 def test_generated_exceptions_and_catalogue_are_current() -> None:
-    check = [sys.executable, str(ROOT / "tools" / "generate_errors.py"), "--check"]
-    assert subprocess.run(check, check=False, capture_output=True, text=True).stderr == ""
+    check = [sys.executable, "-m", "tools.generate_errors", "--check"]
+    assert subprocess.run(check, cwd=ROOT, check=False, capture_output=True, text=True).stderr == ""

@@ -1,0 +1,213 @@
+// HTTP/2 as connect's gRPC transport wants it. What has come of a response stays readable when its connection breaks, which
+// connect-node's own client does not keep.
+
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { UniversalClientFn } from "@connectrpc/connect/protocol";
+import type { Http2SessionManager } from "@connectrpc/connect-node";
+import type { Sessions } from "./node-sessions.js";
+import { LOST_WITHOUT_STATUS, RESET } from "./trouble.js";
+
+/** How much of a response may wait for its reader before the server is held back, beside HTTP/2's own window. */
+const QUEUE_BYTES = 64 * 1024;
+
+/** Returns a client that sends each request over the session that is next. */
+export function http2Client(sessions: Sessions): UniversalClientFn {
+  return async ({ url, method, header, body, signal }) => {
+    const session = await unlessAborted(sessions.next(), signal);
+    const { pathname } = new URL(url);
+    const opening = session.request(method, pathname, Object.fromEntries(header), {});
+    const stream = await unlessAborted(opening, signal).catch((reason: unknown) => {
+      opening.then(cancel, () => undefined);
+      throw reason;
+    });
+    const exchange = new Exchange(stream, session, signal);
+    void exchange.send(body);
+    const headers = await exchange.response;
+    return { status: headers[":status"] ?? 0, header: webHeaders(headers), body: exchange, trailer: exchange.trailer };
+  };
+}
+
+/** A request and its response. Iterating gives the response's body, once. */
+class Exchange implements AsyncIterable<Uint8Array> {
+  readonly trailer = new Headers();
+  readonly response: Promise<IncomingHttpHeaders>;
+  readonly #stream: ClientHttp2Stream;
+  readonly #pieces: Buffer[] = [];
+  #waitingBytes = 0;
+  #wake = () => {};
+  #hasEnded = false;
+  #hasTrailer = false;
+  #failure: { reason: unknown } | undefined;
+
+  constructor(stream: ClientHttp2Stream, session: Http2SessionManager, signal: AbortSignal | undefined) {
+    this.#stream = stream;
+    const abort = () => {
+      this.#fail(signal?.reason);
+      if (!(this.#hasEnded && stream.writableEnded)) {
+        cancel(stream);
+      }
+    };
+    this.response = new Promise((resolve, reject) => {
+      stream.once("response", resolve);
+      stream.once("close", () => reject(this.#failure?.reason));
+      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+    this.response.catch(() => undefined); // where nobody waits for it any more
+    signal?.addEventListener("abort", abort, { once: true });
+    stream.on("data", (piece: Buffer) => {
+      session.notifyResponseByteRead(stream);
+      this.#take(piece);
+    });
+    stream.on("trailers", (headers: IncomingHttpHeaders) => {
+      this.#hasTrailer = true;
+      for (const [key, value] of webHeaders(headers)) {
+        this.trailer.append(key, value);
+      }
+    });
+    stream.once("end", () => {
+      // Node also ends the streams of a session that is gone.
+      if (!stream.destroyed || this.#hasTrailer) {
+        this.#end();
+      }
+    });
+    stream.on("error", (reason) => this.#fail(reason));
+    stream.once("close", () => {
+      signal?.removeEventListener("abort", abort);
+      if (this.#hasTrailer) {
+        this.#end();
+      } else {
+        this.#fail(closed(stream.rstCode));
+      }
+    });
+    if (signal?.aborted) {
+      abort();
+    }
+  }
+
+  /** Sends the body, no faster than the server takes it. */
+  async send(body: AsyncIterable<Uint8Array> | undefined): Promise<void> {
+    try {
+      for await (const piece of body ?? []) {
+        if (this.#isOver) {
+          return;
+        }
+        if (!this.#stream.write(piece)) {
+          await this.#drained();
+        }
+      }
+      this.#stream.end();
+    } catch (reason) {
+      if (!this.#isOver) {
+        this.#fail(reason);
+        cancel(this.#stream);
+      }
+    }
+  }
+
+  get #isOver(): boolean {
+    return this.#hasEnded || this.#failure !== undefined || this.#stream.destroyed;
+  }
+
+  #drained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#stream.once("drain", resolve);
+      this.#stream.once("close", resolve);
+    });
+  }
+
+  #take(piece: Buffer): void {
+    this.#pieces.push(piece);
+    this.#waitingBytes += piece.length;
+    if (this.#waitingBytes > QUEUE_BYTES) {
+      this.#stream.pause();
+    }
+    this.#wake();
+  }
+
+  #end(): void {
+    this.#hasEnded = true;
+    this.#wake();
+  }
+
+  #fail(reason: unknown): void {
+    if (!this.#hasEnded) {
+      this.#failure ??= { reason };
+      this.#wake();
+    }
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    return {
+      next: () => this.#next(),
+      throw: (reason) => {
+        this.#fail(reason);
+        cancel(this.#stream);
+        return Promise.reject(reason);
+      },
+    };
+  }
+
+  async #next(): Promise<IteratorResult<Uint8Array>> {
+    for (;;) {
+      const value = this.#pieces.shift();
+      if (value) {
+        this.#waitingBytes -= value.length;
+        if (this.#stream.isPaused() && this.#waitingBytes <= QUEUE_BYTES) {
+          this.#stream.resume();
+        }
+        return { done: false, value };
+      }
+      if (this.#failure) {
+        throw this.#failure.reason;
+      }
+      if (this.#hasEnded) {
+        return { done: true, value: undefined };
+      }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}
+
+/** The code that HTTP/2 and gRPC agreed on for a caller who goes away. */
+function cancel(stream: ClientHttp2Stream): void {
+  stream.on("error", () => undefined); // what becomes of it has nobody to hear it
+  stream.close(constants.NGHTTP2_CANCEL);
+}
+
+/** The error of a stream that was closed before its status came. Source: gRPC's PROTOCOL-HTTP2.md, errors. */
+function closed(rstCode: number | undefined): ConnectError {
+  if (rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM) {
+    return new ConnectError("the server has enough of this client: ENHANCE_YOUR_CALM", Code.ResourceExhausted);
+  }
+  if (rstCode === undefined || rstCode === constants.NGHTTP2_NO_ERROR) {
+    return new ConnectError(LOST_WITHOUT_STATUS, Code.Unavailable);
+  }
+  return new ConnectError(`${RESET} with error code ${rstCode}`, Code.Unavailable);
+}
+
+function webHeaders(headers: IncomingHttpHeaders): Headers {
+  const made = new Headers();
+  for (const [key, value] of Object.entries(headers)) {
+    if (!key.startsWith(":")) {
+      for (const each of Array.isArray(value) ? value : [value ?? ""]) {
+        made.append(key, each);
+      }
+    }
+  }
+  return made;
+}
+
+/** For what can take long, and cannot be stopped. */
+function unlessAborted<T>(pending: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal?.reason);
+    signal?.addEventListener("abort", abort);
+    if (signal?.aborted) {
+      abort();
+    }
+    pending.then(resolve, reject).finally(() => signal?.removeEventListener("abort", abort));
+  });
+}
