@@ -1,0 +1,22 @@
+//! Speaks a text into a WAV file.
+//!
+//!     cargo run --example speak -- "Good morning." morning.wav
+
+use trivium::v1::SynthesizeRequest;
+
+const MODEL: &str = "hibari-heart";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(text), Some(path)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: speak TEXT FILE.wav".into());
+    };
+
+    let client = trivium::Client::from_env()?;
+    let spoken = client.speech().synthesize(SynthesizeRequest::new(MODEL, text)).await?;
+    spoken.save(&path)?;
+    let length = spoken.audio_duration.unwrap_or_default();
+    println!("{:.2} s of sound in {path}", length.seconds as f64 + f64::from(length.nanos) / 1e9);
+    Ok(())
+}

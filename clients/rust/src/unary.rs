@@ -1,0 +1,123 @@
+//! Calls with one response.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message;
+use tokio::time::{Instant, sleep, sleep_until};
+use tonic::Status;
+
+use crate::call::{Call, Ending, Options, call_settings, checked_size};
+use crate::error::Error;
+use crate::transport::{Requests, Transport};
+
+/// A call with one response, which is sent when it is awaited.
+///
+/// ```no_run
+/// # async fn example(client: trivium::Client) -> Result<(), trivium::Error> {
+/// use std::time::Duration;
+/// use trivium::v1::GetModelRequest;
+///
+/// let request = GetModelRequest { model: "smollm2-135m-instruct".into() };
+/// let response = client.models().get_model(request).timeout(Duration::from_secs(5)).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It is sent again as the client's retries allow, within its timeout. Dropping the future ends the call at the
+/// server.
+#[must_use = "a call is sent when it is awaited"]
+pub struct UnaryCall<Res> {
+    transport: Arc<Transport>,
+    path: &'static str,
+    request: Bytes,
+    options: Options,
+    response: PhantomData<fn() -> Res>,
+}
+
+impl<Res> UnaryCall<Res> {
+    pub(crate) fn new(transport: &Arc<Transport>, path: &'static str, request: &impl Message) -> Self {
+        Self {
+            transport: transport.clone(),
+            path,
+            request: request.encode_to_vec().into(),
+            options: Options::default(),
+            response: PhantomData,
+        }
+    }
+
+    /// How long the call may take, over all its attempts. Default: the client's, 60 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    call_settings!();
+}
+
+impl<Res: Message + Default + 'static> IntoFuture for UnaryCall<Res> {
+    type Output = Result<Res, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+impl<Res: Message + Default + 'static> UnaryCall<Res> {
+    async fn send(mut self) -> Result<Res, Error> {
+        let settings = &self.transport.settings;
+        let mut call = Call::prepare(&self.transport, self.path, &mut self.options, Some(settings.timeout), u32::MAX)?;
+        checked_size(&self.request, settings.max_message_size)
+            .map_err(|error| error.with_request_id(&call.request_id))?;
+        let ending = Ending::new(&call, self.options.cancel.take(), None);
+        let (late, deadline) = (call.late(), call.deadline);
+        tokio::select! {
+            biased;
+            error = ending => Err(error),
+            result = attempts(&mut call, self.request) => result,
+            () = until(deadline) => Err(late),
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn attempts<Res: Message + Default + 'static>(call: &mut Call, request: Bytes) -> Result<Res, Error> {
+    loop {
+        call.attempts.begin();
+        let failure = match attempt(call, request.clone()).await {
+            Ok(response) => return Ok(response),
+            Err(status) => call.failure(&status, false),
+        };
+        match call.attempts.delay_before_retry(&failure) {
+            Some(delay) => sleep(delay).await,
+            None => return Err(failure.error),
+        }
+    }
+}
+
+async fn attempt<Res: Message + Default + 'static>(call: &Call, request: Bytes) -> Result<Res, Status> {
+    let requests = Requests::One(Some(request));
+    let opened = call.transport.open(call.path, &call.headers, requests, call.deadline);
+    let mut opened = opened.await?;
+    let response = opened.responses.message().await?;
+    opened.responses.trailers().await?; // or the status that they have
+    response.ok_or_else(|| Status::internal("the call ended well without a response"))
+}
+
+impl<Res> fmt::Debug for UnaryCall<Res> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnaryCall").field("path", &self.path).finish_non_exhaustive()
+    }
+}
