@@ -1,0 +1,17 @@
+#pragma once
+
+#include "trivium/admin.h"
+#include "trivium/analysis.h"
+#include "trivium/cancel.h"
+#include "trivium/client.h"
+#include "trivium/embeddings.h"
+#include "trivium/error.h"
+#include "trivium/health.h"
+#include "trivium/media.h"
+#include "trivium/models.h"
+#include "trivium/options.h"
+#include "trivium/prompts.h"
+#include "trivium/speech.h"
+#include "trivium/stream.h"
+#include "trivium/text.h"
+#include "trivium/vision.h"

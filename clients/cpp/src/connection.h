@@ -1,0 +1,59 @@
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/generic/generic_stub.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "retry.h"
+#include "trivium/cancel.h"
+#include "trivium/options.h"
+
+namespace trivium::detail {
+
+// A client's channel and what all of its calls share. Immutable after it is made, but for its closing.
+class Connection {
+ public:
+  // Throws Error of kind kInvalidCall for options that cannot be. Nothing is sent yet.
+  explicit Connection(ClientOptions options);
+
+  const ClientOptions& options() const { return options_; }
+  grpc::GenericStub& stub() { return stub_; }
+  // Cancelled when the client is closed.
+  const CancelSource& closing() const { return closing_; }
+
+ private:
+  ClientOptions options_;
+  grpc::GenericStub stub_;
+  CancelSource closing_;
+};
+
+// One call's options, checked and with the client's defaults filled in; the same for all its attempts.
+class CallSettings {
+ public:
+  // default_timeout: nothing is no deadline.
+  CallSettings(const Connection& connection, const CallOptions& options,
+               std::optional<std::chrono::milliseconds> default_timeout);
+
+  const std::string& request_id() const { return request_id_; }
+  const CancelToken& cancel() const { return cancel_; }
+  // Until the call's deadline, 0 at least; nothing where it has none.
+  std::optional<Seconds> left() const;
+  // Counts an attempt, and makes the context ready for it.
+  void BeginAttempt(grpc::ClientContext& context);
+  int attempts() const { return attempts_; }
+
+ private:
+  const Connection& connection_;
+  std::string request_id_;
+  Metadata metadata_;
+  CancelToken cancel_;
+  CallReport* report_;
+  std::optional<Clock::time_point> deadline_;
+  int attempts_ = 0;
+};
+
+}  // namespace trivium::detail

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/grpcpp.h>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "trivium/trivium.h"
+
+namespace trivium::testing {
+
+// A call as the scripted server sees it. Its methods wait; they return what they can once the call is over.
+class Conversation {
+ public:
+  virtual ~Conversation() = default;
+
+  const std::string& method() const { return method_; }
+  // What the caller sent before its first message.
+  const std::multimap<std::string, std::string>& metadata() const { return metadata_; }
+  // The value of a key that came once; "" where there is none.
+  std::string metadata(const std::string& key) const;
+  // How much time the caller gave, from when the call came.
+  std::chrono::duration<double> time_given() const { return time_given_; }
+
+  // The next request; nothing after the last one.
+  template <class Request>
+  std::optional<Request> Read() {
+    const auto bytes = ReadBytes();
+    Request request;
+    if (!bytes || !request.ParseFromString(*bytes)) return std::nullopt;
+    return request;
+  }
+  // Returns false where the call is over.
+  bool Write(const google::protobuf::Message& response) { return WriteBytes(response.SerializeAsString()); }
+  // As Write, for what need not be a message.
+  virtual bool WriteBytes(const std::string& bytes) = 0;
+  // Waits until the caller gave up. Returns false where it did not for ten seconds.
+  virtual bool WaitForCancel() = 0;
+  virtual bool is_cancelled() const = 0;
+  virtual void AddTrailer(const std::string& key, const std::string& value) = 0;
+
+ protected:
+  virtual std::optional<std::string> ReadBytes() = 0;
+
+  std::string method_;
+  std::multimap<std::string, std::string> metadata_;
+  std::chrono::duration<double> time_given_{};
+};
+
+// Answers any method as it is told, on a free port of the loopback interface. Scripts run in threads of their
+// own.
+class ScriptedServer {
+ public:
+  // What a call is answered with. Its return value ends the call.
+  using Script = std::function<grpc::Status(Conversation&)>;
+
+  // Calls are answered by one script each, those past the last one by the last.
+  explicit ScriptedServer(std::vector<Script> scripts);
+  explicit ScriptedServer(Script script) : ScriptedServer(std::vector<Script>{std::move(script)}) {}
+  // Ends what still runs.
+  ~ScriptedServer();
+
+  std::string target() const { return "127.0.0.1:" + std::to_string(port_); }
+  // How many calls came.
+  int call_count() const;
+  // Ends everything and stops listening.
+  void Stop();
+
+ private:
+  class Service;
+
+  std::unique_ptr<Service> service_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+};
+
+// A client of that server, and short waits between attempts.
+ClientOptions OptionsFor(const ScriptedServer& server);
+
+// A status with an ErrorInfo of this domain and, where it is not 0, RetryInfo.
+grpc::Status TriviumStatus(grpc::StatusCode code, const std::string& reason, double retry_after_s = 0,
+                           const std::string& domain = "trivium.v1");
+
+// The events of StreamGenerate.
+v1::StreamGenerateResponse Started(std::int64_t sequence = 0);
+v1::StreamGenerateResponse Delta(std::int64_t sequence, const std::string& text);
+v1::StreamGenerateResponse Completed(std::int64_t sequence);
+
+// Runs what must fail with an Error, and returns it.
+Error ErrorOf(const std::function<void()>& failing);
+
+}  // namespace trivium::testing
