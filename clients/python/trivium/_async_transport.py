@@ -1,7 +1,8 @@
 """Runs calls over a grpc.aio channel. All of it belongs to one event loop, the one that runs at the first call."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
@@ -13,7 +14,7 @@ from trivium._async_responses import EOF, AsyncResponses, KeepStatus, keep_statu
 from trivium._calls import Method, StreamCall, UnaryCall, check_size
 from trivium._error_base import CallCancelledError
 from trivium._retry import Attempts, Deadline
-from trivium._status import read_failure
+from trivium._status import only_response, read_failure
 from trivium._stream_state import StreamState
 from trivium.settings import AsyncInterceptor, CallOptions, ClientSettings
 
@@ -21,6 +22,15 @@ RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
 ResultT = TypeVar("ResultT")
 EventT = TypeVar("EventT")
+
+
+@contextmanager
+def _open_channel(options: CallOptions) -> Iterator[None]:
+    """Around a use of the channel, which says that it is closed by a UsageError."""
+    try:
+        yield
+    except grpc.aio.UsageError as error:
+        raise CallCancelledError("the client was closed", request_id=options.request_id) from error
 
 
 class AsyncTransport:
@@ -50,7 +60,7 @@ class AsyncTransport:
         )
 
     async def close(self) -> None:
-        """Closes the channel; running calls end with CallCancelledError. May be called twice."""
+        """Closes the channel; calls under way, and later ones, end with CallCancelledError. May be called twice."""
         if self._channel is not None:
             await self._channel.close(None)
 
@@ -68,9 +78,10 @@ class AsyncTransport:
         metadata = self.settings.request_metadata(options)
         attempts = Attempts(self.settings.retry, deadline or Deadline(options.timeout_s))
         while True:
-            pending = invoke(call.request, timeout=attempts.begin(), metadata=metadata)
+            with _open_channel(options):
+                pending = invoke(call.request, timeout=attempts.begin(), metadata=metadata)
             try:
-                return call.parse(await pending)
+                return call.parse(only_response(await pending, options.request_id))
             except grpc.RpcError as error:
                 failure = read_failure(error, request_id=options.request_id, peer=self.settings.peer)
                 delay = attempts.delay_before_retry(failure)
@@ -88,7 +99,8 @@ class AsyncTransport:
         """Sends one attempt of a streaming call. Returns without waiting for the server."""
         check_size(request, self.settings.max_message_bytes)
         invoke = self.channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        responses = invoke(request, timeout=timeout_s, metadata=self.settings.request_metadata(options))
+        with _open_channel(options):
+            responses = invoke(request, timeout=timeout_s, metadata=self.settings.request_metadata(options))
         return cast(AsyncResponses[ResponseT], responses)  # grpc-stubs do not carry the deserialiser's type over
 
     def open_both(
@@ -100,7 +112,8 @@ class AsyncTransport:
     ) -> AsyncResponses[ResponseT]:
         """Sends one attempt of a call with streams in both directions. A task of gRPC's reads `requests`."""
         invoke = self.channel.stream_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        responses = invoke(requests, timeout=timeout_s, metadata=self.settings.request_metadata(options))
+        with _open_channel(options):
+            responses = invoke(requests, timeout=timeout_s, metadata=self.settings.request_metadata(options))
         keep_status(responses)
         return cast(AsyncResponses[ResponseT], responses)  # grpc-stubs do not carry the deserialiser's type over
 

@@ -14,6 +14,7 @@ from trivium._error_base import (
     ERROR_BY_CODE,
     ConnectionLost,
     FieldViolation,
+    InternalError,
     ServerUnavailable,
     TriviumError,
 )
@@ -80,6 +81,13 @@ def read_failure(rpc_error: grpc.RpcError, *, request_id: str, peer: Target, ans
     )
     pushback_ms = _read_pushback(trailing.get(PUSHBACK_KEY))
     return Failure(error=error, pushback_ms=pushback_ms, is_lasting=trouble in LASTING)
+
+
+def only_response(response: _MessageT | None, request_id: str) -> _MessageT:
+    """Returns the response of a call that ended with OK. InternalError where there is none: a defect of the server."""
+    if response is None:
+        raise InternalError("the call ended with OK and without a response", request_id=request_id)
+    return response
 
 
 def read_item_error(status: status_pb2.Status, request_id: str) -> TriviumError:

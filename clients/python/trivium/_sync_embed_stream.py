@@ -1,7 +1,6 @@
 """The blocking client's stream of embeddings."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from types import TracebackType
@@ -102,6 +101,7 @@ class EmbedStream:
             self._course.is_closed = True
             self._changed.notify_all()
         self._cancel()
+        self._transport.wake()
         if self._wait is not None:
             self._transport.idle_watch.remove(self._wait)
 
@@ -172,7 +172,7 @@ class EmbedStream:
         if delay is None:
             return False
         self._responses = None
-        time.sleep(delay)
+        self._transport.pause(delay, lambda: self._course.is_closed)
         return True
 
     def _timed_next(self) -> embedding_pb2.StreamEmbedResponse:

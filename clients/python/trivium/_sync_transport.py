@@ -1,7 +1,8 @@
 """Runs calls over a blocking gRPC channel. Thread-safe; each stream belongs to one thread at a time."""
 
-import time
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar, cast
 
@@ -12,7 +13,7 @@ from trivium._calls import Method, StreamCall, UnaryCall, check_size
 from trivium._error_base import CallCancelledError
 from trivium._idle_watch import IdleWatch, Wait
 from trivium._retry import Attempts, Deadline
-from trivium._status import read_failure
+from trivium._status import only_response, read_failure
 from trivium._stream_state import StreamState
 from trivium.settings import CallOptions, ClientSettings, Interceptor
 
@@ -43,10 +44,35 @@ class SyncTransport:
         else:
             self._plain = grpc.secure_channel(settings.target, credentials, settings.options())
         self.channel = grpc.intercept_channel(self._plain, *interceptors) if interceptors else self._plain
+        self._changed = threading.Condition()
+        self._is_closed = False
 
     def close(self) -> None:
-        """Closes the channel; running calls end with CallCancelledError. May be called twice."""
+        """Closes the channel; calls under way, and later ones, end with CallCancelledError. May be called twice."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
         self._plain.close()
+
+    def pause(self, seconds: float, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Waits before a call is sent again; not any longer once the client is closed, or is_over at a wake()."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closed or is_over(), seconds)
+
+    def wake(self) -> None:
+        """Lets who pauses see whether it is over."""
+        with self._changed:
+            self._changed.notify_all()
+
+    @contextmanager
+    def _open_channel(self, options: CallOptions) -> Iterator[None]:
+        """Around a use of the channel, which says that it is closed by a ValueError."""
+        try:
+            yield
+        except ValueError as error:
+            if self._is_closed:
+                raise CallCancelledError("the client was closed", request_id=options.request_id) from error
+            raise
 
     def unary(
         self, call: UnaryCall[RequestT, ResponseT, ResultT], options: CallOptions, deadline: Deadline | None = None
@@ -63,9 +89,10 @@ class SyncTransport:
         attempts = Attempts(self.settings.retry, deadline or Deadline(options.timeout_s))
         while True:
             # A future, because a blocking call that Ctrl-C interrupts would go on at the server.
-            future = invoke.future(call.request, timeout=attempts.begin(), metadata=metadata)
+            with self._open_channel(options):
+                future = invoke.future(call.request, timeout=attempts.begin(), metadata=metadata)
             try:
-                return call.parse(future.result())
+                return call.parse(only_response(future.result(), options.request_id))
             except grpc.FutureCancelledError as error:
                 raise CallCancelledError("the client was closed", request_id=options.request_id) from error
             except grpc.RpcError as error:
@@ -75,7 +102,7 @@ class SyncTransport:
                     raise failure.error from None
             finally:
                 future.cancel()  # type: ignore[no-untyped-call]  # untyped in grpc-stubs; a call that is over stays as it is
-            time.sleep(delay)
+            self.pause(delay)
 
     def open(
         self, method: Method[RequestT, ResponseT], request: RequestT, options: CallOptions, timeout_s: float | None
@@ -83,7 +110,8 @@ class SyncTransport:
         """Sends one attempt of a streaming call. Returns without waiting for the server."""
         check_size(request, self.settings.max_message_bytes)
         invoke = self.channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        responses = invoke(request, timeout=timeout_s, metadata=self.settings.request_metadata(options))
+        with self._open_channel(options):
+            responses = invoke(request, timeout=timeout_s, metadata=self.settings.request_metadata(options))
         return cast(Responses[ResponseT], responses)  # grpc-stubs do not carry the deserialiser's type over
 
     def open_both(
@@ -95,7 +123,8 @@ class SyncTransport:
     ) -> Responses[ResponseT]:
         """Sends one attempt of a call with streams in both directions. A thread of gRPC's reads `requests`."""
         invoke = self.channel.stream_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        responses = invoke(requests, timeout=timeout_s, metadata=self.settings.request_metadata(options))
+        with self._open_channel(options):
+            responses = invoke(requests, timeout=timeout_s, metadata=self.settings.request_metadata(options))
         return cast(Responses[ResponseT], responses)  # grpc-stubs do not carry the deserialiser's type over
 
 
@@ -139,6 +168,7 @@ class SyncStream(Generic[RequestT, ResponseT, EventT]):
         """Ends the call, at the server too. May be called twice, from any thread, and after the end."""
         self._state.is_closed = True
         self._cancel()
+        self._transport.wake()
         if self._wait is not None:
             self._transport.idle_watch.remove(self._wait)
 
@@ -200,7 +230,7 @@ class SyncStream(Generic[RequestT, ResponseT, EventT]):
             if delay is None:
                 return None
             self._responses = None
-            time.sleep(delay)
+            self._transport.pause(delay, lambda: self._state.is_closed)
             self._state.ensure_open()
 
     def _open(self, timeout_s: float | None) -> Responses[ResponseT]:
