@@ -19,7 +19,7 @@ PROJECTS := clients/python/pyproject.toml models/pyproject.toml service/pyprojec
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(INSTALLED): requirements/dev.txt $(PROJECTS)
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; set PYTHON=… to another Python 3.11 or newer" >&2; exit 1; }
@@ -54,6 +54,14 @@ demo: model ## Start a server, watch it answer, embed, see, read, listen and spe
 test: more-models .tools/bin/grpcurl ## Run all tests
 	@tools/test.sh
 
+.PHONY: sdks
+sdks: model ## Build and test the SDKs of other languages, and run the conformance suite on them
+	@python -m tools.sdks $(LANGUAGES)
+
+.PHONY: conformance
+conformance: model ## Run the conformance suite on all SDKs that are built, or on LANGUAGES="go rust"
+	@python -m tests.conformance $(LANGUAGES)
+
 .PHONY: serve
 serve: model ## Serve the default models on 127.0.0.1:50051
 	@trivium serve $(addprefix --model ,$(MODELS))
@@ -64,10 +72,10 @@ check: $(INSTALLED) ## Check format, lint, types, layers, the contract, and that
 
 .PHONY: format
 format: $(INSTALLED) ## Format Python and Protobuf
-	@ruff check --fix --quiet . ; ruff format --quiet . && buf format -w
+	@ruff check --fix --quiet . ; ruff format --quiet . && buf format -w proto
 
 .PHONY: generate
-generate: $(INSTALLED) ## Generate stubs, exceptions and the error catalogue from the contract
+generate: $(INSTALLED) ## Generate stubs, errors and the error catalogue from the contract
 	@tools/generate.sh
 
 .PHONY: bench
