@@ -19,7 +19,7 @@ PROJECTS := clients/python/pyproject.toml models/pyproject.toml service/pyprojec
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(INSTALLED): requirements/dev.txt $(PROJECTS)
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; set PYTHON=… to another Python 3.11 or newer" >&2; exit 1; }
@@ -61,6 +61,10 @@ sdks: model ## Build and test the SDKs of other languages, and run the conforman
 .PHONY: conformance
 conformance: model ## Run the conformance suite on all SDKs that are built, or on LANGUAGES="go rust"
 	@python -m tests.conformance $(LANGUAGES)
+
+.PHONY: compatibility
+compatibility: model ## Try SDKs and server of the previous release with those of this one
+	@python -m tests.conformance.compatibility $(LANGUAGES)
 
 .PHONY: serve
 serve: model ## Serve the default models on 127.0.0.1:50051

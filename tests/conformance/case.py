@@ -14,9 +14,9 @@ from tests.conformance.expectation import Expectation, parse_expectation
 from tests.conformance.script import Step, parse_steps
 from tests.conformance.values import Loader
 
-__all__ = ["Case", "ServerKind", "load_cases", "parse_case"]
+__all__ = ["CASES_FOLDER", "Case", "ServerKind", "load_cases", "parse_case"]
 
-_FOLDER = Path(__file__).parent / "cases"
+CASES_FOLDER = Path(__file__).parent / "cases"
 _KEYS = {"name", "about", "server", "server_tls", "script", "client", "call", "act", "expect"}
 _CALL_KEYS = {"method", "requests", "timeout_s", "idle_timeout_s", "request_id", "metadata"}
 
@@ -51,9 +51,11 @@ class Case:
     expect: Expectation
 
 
-def load_cases(is_wanted: Callable[[str, str], bool] = lambda _name, _group: True) -> list[Case]:
+def load_cases(
+    is_wanted: Callable[[str, str], bool] = lambda _name, _group: True, folder: Path = CASES_FOLDER
+) -> list[Case]:
     """Reads the files, and of them the cases whose name and group are wanted. ValueError for what is no case."""
-    return [case for path in sorted(_FOLDER.glob("*.yaml")) for case in _read_file(path, is_wanted)]
+    return [case for path in sorted(folder.glob("*.yaml")) for case in _read_file(path, is_wanted)]
 
 
 def _read_file(path: Path, is_wanted: Callable[[str, str], bool]) -> Iterator[Case]:

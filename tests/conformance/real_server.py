@@ -1,13 +1,16 @@
 """Trivium's own server for the real cases, as a process of its own, with the default models."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 
 from tests.conformance.answer import Answer
 from tests.conformance.case import Case
 from tests.conformance.matching import differences
+from tests.conformance.runner import REPOSITORY
 from tests.server.processes import ServerProcess
 from trivium.v1 import generation_pb2, generation_pb2_grpc
 from trivium_models.store import Store
@@ -30,12 +33,16 @@ _ANSWER_S = 60.0
 
 
 @contextmanager
-def real_server() -> Iterator[str]:
-    """Starts it, waits until its models are ready, gives its address, and ends it. Fetches models that are not here."""
+def real_server(root: Path = REPOSITORY) -> Iterator[str]:
+    """Starts it, waits until its models are ready, gives its address, and ends it. Fetches models that are not here.
+
+    root: the checkout whose server it is.
+    """
     store = Store()
     folders = [store.pull(model).folder for model in MODELS]
     arguments = [argument for model in MODELS for argument in ("--model", model)]
-    with ServerProcess(folders[0].parent, *arguments, ORT_DISABLE_TELEMETRY="1") as process:
+    code = os.pathsep.join(str(root / part) for part in ("service", "models", "clients/python"))
+    with ServerProcess(folders[0].parent, *arguments, ORT_DISABLE_TELEMETRY="1", PYTHONPATH=code) as process:
         address = process.address
         process.wait_for(r"ready  address=", _LOADING_S)
         yield address

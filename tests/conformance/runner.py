@@ -1,6 +1,7 @@
 """The program of one language that does the cases; see README.md for what is said to it and by it."""
 
 import json
+import os
 import queue
 import shlex
 import shutil
@@ -29,9 +30,9 @@ def languages() -> list[str]:
     ]
 
 
-def command_of(language: str) -> list[str]:
+def command_of(language: str, root: Path = REPOSITORY) -> list[str]:
     """Returns how a language's runner is started, from the root of the repository. OSError where that is not said."""
-    return shlex.split((REPOSITORY / "clients" / language / "conformance/command").read_text(encoding="utf-8"))
+    return shlex.split((root / "clients" / language / "conformance/command").read_text(encoding="utf-8"))
 
 
 def is_there(command: list[str]) -> bool:
@@ -43,14 +44,16 @@ def is_there(command: list[str]) -> bool:
 class Runner:
     """A running program, started at the first case and again after it failed. close() ends it."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], root: Path = REPOSITORY) -> None:
+        """root: the folder that the command is run in, with the Python SDK that it holds."""
         self._command = command
+        self._root = root
         self._process: _Process | None = None
 
     def ask(self, request: Mapping[str, object], timeout_s: float) -> dict[str, object]:
         """Gives it a case and returns what it says. RunnerFailed where it does not; it is ended then."""
         if self._process is None:
-            self._process = _Process(self._command)
+            self._process = _Process(self._command, self._root)
         try:
             return self._process.ask(json.dumps(request), timeout_s)
         except RunnerFailed:
@@ -65,11 +68,17 @@ class Runner:
 
 
 class _Process:
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], root: Path) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed in close()
         try:
             self._process = subprocess.Popen(
-                command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
+                command,
+                cwd=root,
+                env={**os.environ, "PYTHONPATH": str(root / "clients/python")},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
             )
         except OSError as error:
             self._errors.close()

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from tests.conformance.answer import Answer, BadAnswer, read_answer
 from tests.conformance.case import Case, ServerKind
 from tests.conformance.certificates import server_credentials
 from tests.conformance.judgement import answer_complaints, server_complaints
 from tests.conformance.real_server import real_complaints
-from tests.conformance.runner import Runner, RunnerFailed
+from tests.conformance.runner import REPOSITORY, Runner, RunnerFailed
 from tests.conformance.scripted_server import ScriptedServer
 
 __all__ = ["Suite", "Verdict"]
@@ -45,12 +46,16 @@ class Suite:
         command: list[str],
         real_target: str | None = None,
         *,
+        root: Path = REPOSITORY,
         case_limit_s: float = CASE_LIMIT_S,
         settling_s: float = SETTLING_S,
     ) -> None:
-        """case_limit_s: how long a runner may take; settling_s: how long until the server has seen how a call ended."""
+        """root: where the command is run. case_limit_s: how long a runner may take.
+
+        settling_s: how long until the server has seen how a call ended.
+        """
         self.language = language
-        self._runner = Runner(command)
+        self._runner = Runner(command, root)
         self._real_target = real_target
         self._case_limit_s = case_limit_s
         self._settling_s = settling_s

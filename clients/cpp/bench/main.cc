@@ -24,9 +24,7 @@ using Clock = std::chrono::steady_clock;
 double CpuMicroseconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto microseconds = [](const timeval& time) {
-    return time.tv_sec * 1e6 + static_cast<double>(time.tv_usec);
-  };
+  const auto microseconds = [](const timeval& time) { return time.tv_sec * 1e6 + static_cast<double>(time.tv_usec); };
   return microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
 }
 
@@ -96,8 +94,7 @@ Json Run(const std::string& target, int rounds) {
   trivium::ClientOptions options;
   options.target = target;
   const trivium::Client client(options);
-  const auto stub =
-      TextGenerationService::NewStub(grpc::CreateChannel(target, grpc::InsecureChannelCredentials()));
+  const auto stub = TextGenerationService::NewStub(grpc::CreateChannel(target, grpc::InsecureChannelCredentials()));
 
   CountTokensRequest count_request;
   *count_request.mutable_input() = trivium::Prompt("smollm2-135m-instruct", "What is the capital of France?");

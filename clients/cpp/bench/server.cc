@@ -51,8 +51,8 @@ class Service : public TextGenerationService::CallbackService {
     return reactor;
   }
 
-  grpc::ServerWriteReactor<StreamGenerateResponse>* StreamGenerate(
-      grpc::CallbackServerContext*, const StreamGenerateRequest* request) override {
+  grpc::ServerWriteReactor<StreamGenerateResponse>* StreamGenerate(grpc::CallbackServerContext*,
+                                                                   const StreamGenerateRequest* request) override {
     return new Answer(request->input().sampling().max_output_tokens());
   }
 };

@@ -24,8 +24,7 @@ void ReadAll(Run& run, Stream& stream, bool (Stream::*read)(Response&),
 }
 
 template <class Group, class Request, class Response>
-Method Unary(Group (Client::*group)() const,
-             Response (Group::*call)(const Request&, const CallOptions&) const) {
+Method Unary(Group (Client::*group)() const, Response (Group::*call)(const Request&, const CallOptions&) const) {
   return [=](Run& run, const Client& client) {
     run.Take(((client.*group)().*call)(run.ParseRequest<Request>(0), run.call()));
   };
@@ -45,8 +44,8 @@ void Generate(Run& run, const Client& client) {
   const auto request = run.ParseRequest<trivium::v1::StreamGenerateRequest>(0);
   trivium::TextStream stream(client.text().StreamGenerate(request, run.call()));
   run.set_text("");
-  ReadAll<trivium::TextStream, trivium::v1::StreamGenerateResponse>(
-      run, stream, &trivium::TextStream::ReadEvent, [&](const auto&) { run.set_text(stream.text()); });
+  ReadAll<trivium::TextStream, trivium::v1::StreamGenerateResponse>(run, stream, &trivium::TextStream::ReadEvent,
+                                                                    [&](const auto&) { run.set_text(stream.text()); });
 }
 
 bool IsGoAway(const google::protobuf::Message& response) {
@@ -83,27 +82,20 @@ const std::map<std::string, Method>& Methods() {
       {"trivium.v1.TextGenerationService/Generate", Unary(&Client::text, &TextClient::Generate)},
       {"trivium.v1.TextGenerationService/StreamGenerate", Generate},
       {"trivium.v1.TextGenerationService/CountTokens", Unary(&Client::text, &TextClient::CountTokens)},
-      {"trivium.v1.EmbeddingService/Embed", Unary<EmbeddingClient, v1::EmbedRequest, v1::EmbedResponse>(
-                                                &Client::embeddings, &EmbeddingClient::Embed)},
+      {"trivium.v1.EmbeddingService/Embed",
+       Unary<EmbeddingClient, v1::EmbedRequest, v1::EmbedResponse>(&Client::embeddings, &EmbeddingClient::Embed)},
       {"trivium.v1.EmbeddingService/StreamEmbed", Duplex(&Client::embeddings, &EmbeddingClient::StreamEmbed)},
       {"trivium.v1.EmbeddingService/Rerank", Unary(&Client::embeddings, &EmbeddingClient::Rerank)},
-      {"trivium.v1.EmbeddingService/CompareTexts",
-       Unary(&Client::embeddings, &EmbeddingClient::CompareTexts)},
-      {"trivium.v1.TextAnalysisService/ClassifyText",
-       Unary(&Client::analysis, &AnalysisClient::ClassifyText)},
-      {"trivium.v1.TextAnalysisService/ExtractEntities",
-       Unary(&Client::analysis, &AnalysisClient::ExtractEntities)},
-      {"trivium.v1.TextAnalysisService/DetectLanguage",
-       Unary(&Client::analysis, &AnalysisClient::DetectLanguage)},
+      {"trivium.v1.EmbeddingService/CompareTexts", Unary(&Client::embeddings, &EmbeddingClient::CompareTexts)},
+      {"trivium.v1.TextAnalysisService/ClassifyText", Unary(&Client::analysis, &AnalysisClient::ClassifyText)},
+      {"trivium.v1.TextAnalysisService/ExtractEntities", Unary(&Client::analysis, &AnalysisClient::ExtractEntities)},
+      {"trivium.v1.TextAnalysisService/DetectLanguage", Unary(&Client::analysis, &AnalysisClient::DetectLanguage)},
       {"trivium.v1.VisionService/AnalyzeImage", Unary(&Client::vision, &VisionClient::AnalyzeImage)},
-      {"trivium.v1.VisionService/StreamAnalyzeImage",
-       Duplex(&Client::vision, &VisionClient::StreamAnalyzeImage)},
+      {"trivium.v1.VisionService/StreamAnalyzeImage", Duplex(&Client::vision, &VisionClient::StreamAnalyzeImage)},
       {"trivium.v1.SpeechRecognitionService/Recognize", Unary(&Client::speech, &SpeechClient::Recognize)},
-      {"trivium.v1.SpeechRecognitionService/StreamRecognize",
-       Duplex(&Client::speech, &SpeechClient::StreamRecognize)},
+      {"trivium.v1.SpeechRecognitionService/StreamRecognize", Duplex(&Client::speech, &SpeechClient::StreamRecognize)},
       {"trivium.v1.SpeechSynthesisService/Synthesize", Unary(&Client::speech, &SpeechClient::Synthesize)},
-      {"trivium.v1.SpeechSynthesisService/StreamSynthesize",
-       Duplex(&Client::speech, &SpeechClient::StreamSynthesize)},
+      {"trivium.v1.SpeechSynthesisService/StreamSynthesize", Duplex(&Client::speech, &SpeechClient::StreamSynthesize)},
       {"trivium.v1.SpeechSynthesisService/ListVoices", Unary(&Client::speech, &SpeechClient::ListVoices)},
       {"trivium.v1.ModelService/ListModels", Unary(&Client::models, &ModelClient::ListModels)},
       {"trivium.v1.ModelService/GetModel", Unary(&Client::models, &ModelClient::GetModel)},

@@ -8,8 +8,7 @@ namespace conformance {
 namespace {
 
 std::chrono::milliseconds Milliseconds(const Json& seconds) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::chrono::duration<double>(seconds.get<double>()));
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(seconds.get<double>()));
 }
 
 trivium::Metadata ReadMetadata(const Json& given) {
@@ -22,8 +21,8 @@ trivium::Metadata ReadMetadata(const Json& given) {
 }
 
 trivium::Tls ReadTls(const Json& given) {
-  return {given.value("root_certificates", ""), given.value("certificate", ""),
-          given.value("private_key", ""), given.value("server_name", "")};
+  return {given.value("root_certificates", ""), given.value("certificate", ""), given.value("private_key", ""),
+          given.value("server_name", "")};
 }
 
 trivium::ClientOptions ReadClient(const Json& given) {
@@ -78,8 +77,7 @@ Json Describe(const trivium::Error& error) {
                     {"retry_after_s", nullptr},
                     {"request_id", OrNull(error.request_id())},
                     {"usage", nullptr}};
-  if (error.retry_after())
-    described["retry_after_s"] = std::chrono::duration<double>(*error.retry_after()).count();
+  if (error.retry_after()) described["retry_after_s"] = std::chrono::duration<double>(*error.retry_after()).count();
   if (error.usage()) described["usage"] = ToBase64(error.usage()->SerializeAsString());
   return described;
 }
@@ -117,9 +115,7 @@ bool Run::Take(const google::protobuf::Message& response) {
   return act_.stop_after_messages != count;
 }
 
-void Run::PauseBeforeRead() const {
-  std::this_thread::sleep_for(std::chrono::duration<double>(act_.read_pause_s));
-}
+void Run::PauseBeforeRead() const { std::this_thread::sleep_for(std::chrono::duration<double>(act_.read_pause_s)); }
 
 Json Run::Result(const trivium::Error* error, double elapsed_s) const {
   Json responses = Json::array();

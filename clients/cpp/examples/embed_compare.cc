@@ -8,8 +8,7 @@
 
 int main(int argc, char** argv) {
   std::vector<std::string> texts(argv + 1, argv + argc);
-  if (texts.empty())
-    texts = {"A man is eating food.", "Somebody has a meal.", "The stock market fell on Monday."};
+  if (texts.empty()) texts = {"A man is eating food.", "Somebody has a meal.", "The stock market fell on Monday."};
   try {
     const trivium::Client client;
     const auto vectors = client.embeddings().Embed("all-minilm-l6-v2", texts);

@@ -12,8 +12,7 @@
 namespace trivium::detail {
 namespace {
 
-constexpr std::chrono::milliseconds kLongestTimeout =
-    std::chrono::hours(24 * 365 * 10);  // no clock overflows
+constexpr std::chrono::milliseconds kLongestTimeout = std::chrono::hours(24 * 365 * 10);  // no clock overflows
 constexpr const char* kDefaultTarget = "127.0.0.1:50051";
 constexpr const char* kUserAgent = "trivium-cpp/" TRIVIUM_VERSION;
 constexpr const char* kClientName = "trivium-cpp/" TRIVIUM_VERSION " cpp/17";
@@ -31,8 +30,7 @@ bool IsEncrypted(const Target& target, const ClientOptions& options) {
                                      : has_certificates ? std::optional(true)
                                                         : std::nullopt;
   if (target.is_encrypted && wanted && *wanted != *target.is_encrypted)
-    throw InvalidCall("the URL and tls contradict each other; give " + target.address +
-                      " as target, and tls");
+    throw InvalidCall("the URL and tls contradict each other; give " + target.address + " as target, and tls");
   if (target.is_encrypted) return *target.is_encrypted;
   return wanted.value_or(!IsLocal(target.address));
 }
@@ -65,8 +63,7 @@ grpc::ChannelArguments Arguments(const std::string& address, const ClientOptions
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
   // A client's connections are its own: closed with it, and not in another one's back-off.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetServiceConfigJSON(std::string(R"({"loadBalancingConfig":[{")") + Balancer(address) +
-                                 R"(":{}}]})");
+  arguments.SetServiceConfigJSON(std::string(R"({"loadBalancingConfig":[{")") + Balancer(address) + R"(":{}}]})");
   const Tls* tls = std::get_if<Tls>(&options.tls);
   if (tls != nullptr && !tls->server_name.empty()) arguments.SetSslTargetNameOverride(tls->server_name);
   return arguments;
@@ -74,8 +71,7 @@ grpc::ChannelArguments Arguments(const std::string& address, const ClientOptions
 
 std::chrono::milliseconds CheckedLimit(const char* name, std::chrono::milliseconds limit) {
   if (limit.count() <= 0)
-    throw InvalidCall(std::string(name) + " is " + std::to_string(limit.count()) +
-                      " ms; it must be more than 0");
+    throw InvalidCall(std::string(name) + " is " + std::to_string(limit.count()) + " ms; it must be more than 0");
   return limit;
 }
 
@@ -105,8 +101,7 @@ gpr_timespec InGrpcTime(Clock::duration left) {
 
 }  // namespace
 
-Connection::Connection(ClientOptions options)
-    : options_(Checked(std::move(options))), stub_(MakeChannel(options_)) {}
+Connection::Connection(ClientOptions options) : options_(Checked(std::move(options))), stub_(MakeChannel(options_)) {}
 
 CallSettings::CallSettings(const Connection& connection, const CallOptions& options,
                            std::optional<std::chrono::milliseconds> default_timeout)
@@ -139,8 +134,7 @@ void CallSettings::BeginAttempt(grpc::ClientContext& context) {
   for (const auto& [key, value] : metadata_) context.AddMetadata(key, value);
   context.AddMetadata("x-request-id", request_id_);
   context.AddMetadata("trivium-client", kClientName);
-  if (const auto& token = connection_.options().token)
-    context.AddMetadata("authorization", "Bearer " + *token);
+  if (const auto& token = connection_.options().token) context.AddMetadata("authorization", "Bearer " + *token);
   if (deadline_) context.set_deadline(InGrpcTime(std::max(Clock::duration(0), *deadline_ - Clock::now())));
 }
 

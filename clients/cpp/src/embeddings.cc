@@ -10,13 +10,9 @@
 namespace trivium {
 namespace {
 
-Error Unreadable(const std::string& what) {
-  return detail::MakeError(Error::Kind::kNone, StatusCode::DATA_LOSS, what);
-}
+Error Unreadable(const std::string& what) { return detail::MakeError(Error::Kind::kNone, StatusCode::DATA_LOSS, what); }
 
-std::uint8_t ByteAt(const std::string& data, std::size_t index) {
-  return static_cast<std::uint8_t>(data[index]);
-}
+std::uint8_t ByteAt(const std::string& data, std::size_t index) { return static_cast<std::uint8_t>(data[index]); }
 
 float FromBits(std::uint32_t bits) {
   float value = 0;
@@ -80,9 +76,7 @@ double Dot(const std::vector<float>& a, const std::vector<float>& b) {
 
 }  // namespace
 
-std::vector<float> Floats(const v1::FloatVector& vector) {
-  return {vector.values().begin(), vector.values().end()};
-}
+std::vector<float> Floats(const v1::FloatVector& vector) { return {vector.values().begin(), vector.values().end()}; }
 
 std::vector<float> Floats(const v1::PackedVector& vector) {
   const auto dimensions = static_cast<std::size_t>(std::max(0, vector.dimensions()));
@@ -102,14 +96,13 @@ std::vector<float> Floats(const v1::Embedding& embedding) {
 
 double Cosine(const std::vector<float>& a, const std::vector<float>& b) {
   if (a.size() != b.size())
-    throw std::invalid_argument("vectors of " + std::to_string(a.size()) + " and " +
-                                std::to_string(b.size()) + " components cannot be compared");
+    throw std::invalid_argument("vectors of " + std::to_string(a.size()) + " and " + std::to_string(b.size()) +
+                                " components cannot be compared");
   const double lengths = std::sqrt(Dot(a, a)) * std::sqrt(Dot(b, b));
   return lengths == 0 ? 0 : Dot(a, b) / lengths;
 }
 
-std::vector<std::vector<float>> EmbeddingClient::Embed(const std::string& model,
-                                                       const std::vector<std::string>& texts,
+std::vector<std::vector<float>> EmbeddingClient::Embed(const std::string& model, const std::vector<std::string>& texts,
                                                        const CallOptions& options) const {
   v1::EmbedRequest request;
   request.mutable_config()->set_model(model);

@@ -24,8 +24,8 @@ std::optional<std::string> EventRules::Take(const google::protobuf::Message& eve
   if (const auto* field = descriptor->FindFieldByName("sequence")) {
     const std::int64_t sequence = event.GetReflection()->GetInt64(event, field);
     if (sequence != next_sequence_)
-      return "event " + std::to_string(next_sequence_) + " of the stream is missing; " +
-             std::to_string(sequence) + " came";
+      return "event " + std::to_string(next_sequence_) + " of the stream is missing; " + std::to_string(sequence) +
+             " came";
     ++next_sequence_;
   }
   const auto* completed = descriptor->FindFieldByName("completed");

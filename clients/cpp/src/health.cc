@@ -24,14 +24,13 @@ bool HealthWatch::Read(ServingStatus& status) {
 }
 
 ServingStatus HealthClient::Check(const std::string& service, const CallOptions& options) const {
-  const auto state =
-      Unary<google::protobuf::Int32Value>("/grpc.health.v1.Health/Check", Request(service), options);
+  const auto state = Unary<google::protobuf::Int32Value>("/grpc.health.v1.Health/Check", Request(service), options);
   return Known(state.value());
 }
 
 HealthWatch HealthClient::Watch(const std::string& service, const CallOptions& options) const {
-  return HealthWatch(ServerStream<google::protobuf::Int32Value>(
-      "/grpc.health.v1.Health/Watch", Request(service), options, detail::Ending::kCallerOnly));
+  return HealthWatch(ServerStream<google::protobuf::Int32Value>("/grpc.health.v1.Health/Watch", Request(service),
+                                                                options, detail::Ending::kCallerOnly));
 }
 
 }  // namespace trivium

@@ -44,8 +44,7 @@ std::string LowerCase(std::string text) {
 
 void CheckKey(const std::string& key, const std::string& name) {
   for (const OwnKey& own : kOwnKeys)
-    if (name == own.name)
-      throw InvalidCall("metadata has '" + key + "', which the client sets itself: " + own.advice);
+    if (name == own.name) throw InvalidCall("metadata has '" + key + "', which the client sets itself: " + own.advice);
   if (name.substr(0, 5) == "grpc-")
     throw InvalidCall("metadata has '" + key + "'; keys that begin with grpc- are gRPC's own");
   const auto is_allowed = [](char c) { return IsLowerAlnum(c) || IsIn(c, "-_."); };
@@ -68,8 +67,7 @@ Metadata CheckedMetadata(const Metadata& given) {
     const std::string name = LowerCase(key);
     CheckKey(key, name);
     if (!EndsWith(name, "-bin")) CheckValue(key, value);
-    if (!checked.emplace(name, value).second)
-      throw InvalidCall("metadata has '" + key + "' twice, in different case");
+    if (!checked.emplace(name, value).second) throw InvalidCall("metadata has '" + key + "' twice, in different case");
   }
   return checked;
 }

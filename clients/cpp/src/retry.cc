@@ -9,8 +9,7 @@ namespace {
 
 constexpr double kSpread = 1.2;  // on top: callers that were refused together must not come back together
 
-std::optional<Seconds> Delay(const RetryPolicy& policy, const Failure& failure, int attempts,
-                             const Uniform& uniform) {
+std::optional<Seconds> Delay(const RetryPolicy& policy, const Failure& failure, int attempts, const Uniform& uniform) {
   if (failure.pushback_ms) {
     const std::chrono::duration<double, std::milli> pushback(static_cast<double>(*failure.pushback_ms));
     if (pushback.count() < 0 || pushback > policy.max_retry_after) return std::nullopt;
@@ -34,8 +33,7 @@ double RandomBetween(double low, double high) {
 
 void CheckPolicy(const RetryPolicy& policy) {
   if (policy.max_attempts < 1)
-    throw InvalidCall("retry.max_attempts is " + std::to_string(policy.max_attempts) +
-                      "; it must be at least 1");
+    throw InvalidCall("retry.max_attempts is " + std::to_string(policy.max_attempts) + "; it must be at least 1");
   for (const auto limit : {policy.initial_backoff, policy.max_backoff, policy.max_retry_after})
     if (limit.count() < 0) throw InvalidCall("a time of retry is negative");
 }

@@ -10,8 +10,8 @@ v1::RecognizeResponse SpeechClient::Transcribe(const std::string& model, const v
   return Recognize(request, options);
 }
 
-v1::SynthesizeResponse SpeechClient::Speak(const std::string& model, const std::string& text,
-                                           const std::string& voice, const CallOptions& options) const {
+v1::SynthesizeResponse SpeechClient::Speak(const std::string& model, const std::string& text, const std::string& voice,
+                                           const CallOptions& options) const {
   v1::SynthesizeRequest request;
   request.mutable_config()->set_model(model);
   request.mutable_config()->mutable_output_format()->set_encoding(v1::AUDIO_ENCODING_WAV);

@@ -19,8 +19,8 @@ constexpr std::array kResetMarks = {"RST_STREAM", "Stream removed"};
 
 // How it words that TLS could not be agreed on, in an UNAVAILABLE status. OpenSSL's own words, of which
 // version 3 and BoringSSL differ in case.
-constexpr std::array kTlsMarks = {"wrong version number", "certificate verify failed",
-                                  "hostname verification", "peer name"};
+constexpr std::array kTlsMarks = {"wrong version number", "certificate verify failed", "hostname verification",
+                                  "peer name"};
 
 template <class Marks>
 bool HasAny(const std::string& text, const Marks& marks) {

@@ -2,8 +2,7 @@
 
 namespace trivium::detail {
 
-StreamAttempt::StreamAttempt(Connection& connection, const char* method, CallSettings& settings,
-                             Canceller& canceller)
+StreamAttempt::StreamAttempt(Connection& connection, const char* method, CallSettings& settings, Canceller& canceller)
     : canceller_(canceller) {
   settings.BeginAttempt(context_);
   context_.set_initial_metadata_corked(true);  // goes with the first request

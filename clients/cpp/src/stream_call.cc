@@ -130,8 +130,7 @@ class StreamCall::Impl {
   }
 
   Error Cancelled() const {
-    return MakeError(Error::Kind::kCancelled, StatusCode::CANCELLED, "the stream was cancelled",
-                     request_id());
+    return MakeError(Error::Kind::kCancelled, StatusCode::CANCELLED, "the stream was cancelled", request_id());
   }
 
   Error Truncated(const std::string& what) const {

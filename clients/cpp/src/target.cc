@@ -12,9 +12,7 @@ namespace {
 constexpr std::array<std::string_view, 9> kGrpcSchemes = {
     "unix:", "unix-abstract:", "dns:", "ipv4:", "ipv6:", "vsock:", "xds:", "google-c2p:", "passthrough:"};
 
-bool StartsWith(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
-}
+bool StartsWith(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 

@@ -9,8 +9,8 @@ namespace {
 // Sends a call once. Its destructor cancels what is not over.
 class UnaryAttempt {
  public:
-  UnaryAttempt(Connection& connection, const char* method, const grpc::ByteBuffer& request,
-               CallSettings& settings, Canceller& canceller)
+  UnaryAttempt(Connection& connection, const char* method, const grpc::ByteBuffer& request, CallSettings& settings,
+               Canceller& canceller)
       : canceller_(canceller) {
     settings.BeginAttempt(context_);
     canceller_.Attach(&context_);

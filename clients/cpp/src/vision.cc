@@ -5,8 +5,8 @@
 namespace trivium {
 namespace {
 
-v1::VisionResult OneFeature(const VisionClient& vision, const v1::Media& image,
-                            const v1::VisionFeature& feature, const CallOptions& options) {
+v1::VisionResult OneFeature(const VisionClient& vision, const v1::Media& image, const v1::VisionFeature& feature,
+                            const CallOptions& options) {
   v1::AnalyzeImageRequest request;
   *request.mutable_image() = image;
   *request.add_features() = feature;
@@ -14,8 +14,7 @@ v1::VisionResult OneFeature(const VisionClient& vision, const v1::Media& image,
   if (response.results_size() != 1)
     throw detail::MakeError(Error::Kind::kNone, StatusCode::DATA_LOSS, "the answer has not one result",
                             response.info().request_id());
-  if (response.results(0).has_error())
-    throw Error::OfItem(response.results(0).error(), response.info().request_id());
+  if (response.results(0).has_error()) throw Error::OfItem(response.results(0).error(), response.info().request_id());
   return response.results(0);
 }
 

@@ -17,14 +17,11 @@ TEST(MetadataRules, KeysAreSentInLowerCase) {
 }
 
 TEST(MetadataRules, WhatIsNotTheCallersIsRefused) {
-  for (const char* key : {"authorization", "X-Request-Id", "trivium-client", "user-agent", "content-type",
-                          "te", "grpc-timeout", "", "with blank", "ümlaut"})
+  for (const char* key : {"authorization", "X-Request-Id", "trivium-client", "user-agent", "content-type", "te",
+                          "grpc-timeout", "", "with blank", "ümlaut"})
     EXPECT_EQ(ErrorOf([&] { CheckedMetadata({{key, "x"}}); }).kind(), Error::Kind::kInvalidCall) << key;
   EXPECT_EQ(ErrorOf([] { CheckedMetadata({{"team", "a\nb"}}); }).kind(), Error::Kind::kInvalidCall);
-  EXPECT_EQ(ErrorOf([] {
-              CheckedMetadata({{"team", "1"}, {"Team", "2"}});
-            }).kind(),
-            Error::Kind::kInvalidCall);
+  EXPECT_EQ(ErrorOf([] { CheckedMetadata({{"team", "1"}, {"Team", "2"}}); }).kind(), Error::Kind::kInvalidCall);
 }
 
 TEST(MetadataRules, ARefusedTokenIsNotInTheError) {

@@ -79,9 +79,9 @@ TEST(Vectors, EachEncodingIsRead) {
 }
 
 TEST(Vectors, WhatDoesNotFitIsLost) {
-  for (const auto& vector : {Packed(v1::VECTOR_ENCODING_FLOAT32_BYTES, 2, "1234567"),
-                             Packed(v1::VECTOR_ENCODING_BINARY_BYTES, 9, "1"),
-                             Packed(static_cast<v1::VectorEncoding>(77), 1, "1")})
+  for (const auto& vector :
+       {Packed(v1::VECTOR_ENCODING_FLOAT32_BYTES, 2, "1234567"), Packed(v1::VECTOR_ENCODING_BINARY_BYTES, 9, "1"),
+        Packed(static_cast<v1::VectorEncoding>(77), 1, "1")})
     EXPECT_EQ(ErrorOf([&] { Floats(vector); }).code(), StatusCode::DATA_LOSS);
   EXPECT_EQ(ErrorOf([] { Floats(v1::Embedding()); }).code(), StatusCode::DATA_LOSS);
 }
@@ -123,14 +123,11 @@ class TemporaryFile {
 };
 
 std::string Wav(const std::string& format_tail, const std::string& samples) {
-  const std::string format =
-      std::string("\x01\x00\x02\x00\x80\x3e\x00\x00\x00\xfa\x00\x00\x04\x00", 14) + format_tail;
+  const std::string format = std::string("\x01\x00\x02\x00\x80\x3e\x00\x00\x00\xfa\x00\x00\x04\x00", 14) + format_tail;
   const auto chunk = [](const std::string& name, const std::string& body) {
-    return name + static_cast<char>(body.size()) + std::string(3, '\0') + body +
-           std::string(body.size() % 2, '\0');
+    return name + static_cast<char>(body.size()) + std::string(3, '\0') + body + std::string(body.size() % 2, '\0');
   };
-  return "RIFF" + std::string(4, '\0') + "WAVE" + chunk("LIST", "odd") + chunk("fmt ", format) +
-         chunk("data", samples);
+  return "RIFF" + std::string(4, '\0') + "WAVE" + chunk("LIST", "odd") + chunk("fmt ", format) + chunk("data", samples);
 }
 
 TEST(Media, AWavFileIsItsSamples) {

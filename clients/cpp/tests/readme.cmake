@@ -38,7 +38,7 @@ file(CONFIGURE OUTPUT readme_snippets.cc CONTENT [[
 
 foreach(program readme_program readme_snippets)
   add_executable(${program} ${CMAKE_CURRENT_BINARY_DIR}/${program}.cc)
-  target_compile_options(${program} PRIVATE ${TRIVIUM_WARNINGS})
+  target_compile_options(${program} PRIVATE ${TRIVIUM_QUICK})
   target_link_libraries(${program} PRIVATE trivium::trivium)
 endforeach()
 set(README_SNIPPET_COUNT ${count})

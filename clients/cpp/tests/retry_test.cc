@@ -20,8 +20,7 @@ Failure FailureOf(const grpc::Status& status, std::optional<long long> pushback_
 
 const grpc::Status kUnavailable(grpc::StatusCode::UNAVAILABLE, "no");
 
-std::optional<double> Delay(const Failure& failure, int attempts, std::optional<Seconds> left,
-                            const Uniform& uniform) {
+std::optional<double> Delay(const Failure& failure, int attempts, std::optional<Seconds> left, const Uniform& uniform) {
   const auto delay = DelayBeforeRetry({}, failure, attempts, left, uniform);
   return delay ? std::optional(delay->count()) : std::nullopt;
 }
@@ -38,14 +37,11 @@ TEST(Retry, WaitsDoubleBetweenHalfAndAll) {
 }
 
 TEST(Retry, OnlySomeFailuresAreSentAgain) {
-  EXPECT_TRUE(
-      Delay(FailureOf({grpc::StatusCode::INTERNAL, "Received RST_STREAM with error code 2"}), 1, {}, Low));
+  EXPECT_TRUE(Delay(FailureOf({grpc::StatusCode::INTERNAL, "Received RST_STREAM with error code 2"}), 1, {}, Low));
   EXPECT_TRUE(Delay(FailureOf({grpc::StatusCode::UNKNOWN, "Stream removed"}), 1, {}, Low));
   EXPECT_TRUE(Delay(FailureOf(TriviumStatus(grpc::StatusCode::UNAVAILABLE, "MODEL_NOT_READY")), 1, {}, Low));
-  EXPECT_TRUE(
-      Delay(FailureOf(TriviumStatus(grpc::StatusCode::RESOURCE_EXHAUSTED, "QUEUE_FULL", 1)), 1, {}, Low));
-  EXPECT_FALSE(
-      Delay(FailureOf(TriviumStatus(grpc::StatusCode::RESOURCE_EXHAUSTED, "QUEUE_FULL")), 1, {}, Low));
+  EXPECT_TRUE(Delay(FailureOf(TriviumStatus(grpc::StatusCode::RESOURCE_EXHAUSTED, "QUEUE_FULL", 1)), 1, {}, Low));
+  EXPECT_FALSE(Delay(FailureOf(TriviumStatus(grpc::StatusCode::RESOURCE_EXHAUSTED, "QUEUE_FULL")), 1, {}, Low));
   EXPECT_FALSE(Delay(FailureOf({grpc::StatusCode::INTERNAL, "internal error"}), 1, {}, Low));
   EXPECT_FALSE(Delay(FailureOf({grpc::StatusCode::DEADLINE_EXCEEDED, "late"}), 1, {}, Low));
   EXPECT_FALSE(Delay(FailureOf({grpc::StatusCode::INTERNAL, "RST_STREAM",
@@ -65,8 +61,7 @@ TEST(Retry, TheServersWishIsTheLeast) {
   EXPECT_DOUBLE_EQ(*Delay(failure, 1, {}, High), 3.6);
   const Failure soon = FailureOf(TriviumStatus(grpc::StatusCode::UNAVAILABLE, "MODEL_NOT_READY", 0.01));
   EXPECT_DOUBLE_EQ(*Delay(soon, 1, {}, Low), 0.1);
-  EXPECT_FALSE(
-      Delay(FailureOf(TriviumStatus(grpc::StatusCode::UNAVAILABLE, "MODEL_NOT_READY", 31)), 1, {}, Low));
+  EXPECT_FALSE(Delay(FailureOf(TriviumStatus(grpc::StatusCode::UNAVAILABLE, "MODEL_NOT_READY", 31)), 1, {}, Low));
 }
 
 TEST(Retry, APushbackDecidesAlone) {

@@ -1,6 +1,12 @@
 #include "scripted_server.h"
 
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -104,7 +110,17 @@ class ReactorConversation : public grpc::ServerGenericBidiReactor, public Conver
 
 class ScriptedServer::Service : public grpc::CallbackGenericService {
  public:
-  explicit Service(std::vector<Script> scripts) : scripts_(std::move(scripts)) {}
+  explicit Service(std::vector<Script> scripts) : scripts_(std::move(scripts)) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.SetMaxReceiveMessageSize(-1);
+    builder.RegisterCallbackGenericService(this);
+    server_ = builder.BuildAndStart();
+  }
+
+  int port() const { return port_; }
+
+  void Stop() { server_->Shutdown(std::chrono::system_clock::now()); }
 
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
     std::lock_guard lock(mutex_);
@@ -134,6 +150,8 @@ class ScriptedServer::Service : public grpc::CallbackGenericService {
   std::condition_variable changed_;
   int call_count_ = 0;
   int running_ = 0;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
 };
 
 std::string Conversation::metadata(const std::string& key) const {
@@ -141,22 +159,18 @@ std::string Conversation::metadata(const std::string& key) const {
   return metadata_.count(key) == 1 ? found->second : "";
 }
 
-ScriptedServer::ScriptedServer(std::vector<Script> scripts) : service_(new Service(std::move(scripts))) {
-  grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
-  builder.SetMaxReceiveMessageSize(-1);
-  builder.RegisterCallbackGenericService(service_.get());
-  server_ = builder.BuildAndStart();
-}
+ScriptedServer::ScriptedServer(std::vector<Script> scripts) : service_(new Service(std::move(scripts))) {}
 
 ScriptedServer::~ScriptedServer() {
   Stop();
   service_->WaitForEnd();
 }
 
+std::string ScriptedServer::target() const { return "127.0.0.1:" + std::to_string(service_->port()); }
+
 int ScriptedServer::call_count() const { return service_->call_count(); }
 
-void ScriptedServer::Stop() { server_->Shutdown(std::chrono::system_clock::now()); }
+void ScriptedServer::Stop() { service_->Stop(); }
 
 ClientOptions OptionsFor(const ScriptedServer& server) {
   ClientOptions options;

@@ -1,17 +1,13 @@
 #pragma once
 
-#include <grpcpp/generic/async_generic_service.h>
-#include <grpcpp/grpcpp.h>
+#include <grpcpp/support/status.h>
 
-#include <condition_variable>
-#include <deque>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "trivium/trivium.h"
@@ -69,7 +65,7 @@ class ScriptedServer {
   // Ends what still runs.
   ~ScriptedServer();
 
-  std::string target() const { return "127.0.0.1:" + std::to_string(port_); }
+  std::string target() const;
   // How many calls came.
   int call_count() const;
   // Ends everything and stops listening.
@@ -79,8 +75,6 @@ class ScriptedServer {
   class Service;
 
   std::unique_ptr<Service> service_;
-  std::unique_ptr<grpc::Server> server_;
-  int port_ = 0;
 };
 
 // A client of that server, and short waits between attempts.

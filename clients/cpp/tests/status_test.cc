@@ -62,8 +62,7 @@ TEST(StatusDetails, AnotherDomainIsNoReason) {
 }
 
 TEST(StatusDetails, WhatCannotBeReadHidesNothing) {
-  const Error error =
-      Read({grpc::StatusCode::NOT_FOUND, "gone", "\xff\xff"}, {{"trivium-usage-bin", "\xff"}});
+  const Error error = Read({grpc::StatusCode::NOT_FOUND, "gone", "\xff\xff"}, {{"trivium-usage-bin", "\xff"}});
   EXPECT_EQ(error.code(), StatusCode::NOT_FOUND);
   EXPECT_EQ(error.message(), "gone");
   EXPECT_EQ(error.request_id(), "sent-id");
@@ -82,8 +81,7 @@ TEST(StatusDetails, TransportLossDependsOnWhatHadArrived) {
 
 TEST(StatusDetails, PushbackIsANumberOrForbids) {
   const auto pushback = [](const char* text) {
-    return ReadFailure({grpc::StatusCode::UNAVAILABLE, ""}, {{"grpc-retry-pushback-ms", text}}, "", false)
-        .pushback_ms;
+    return ReadFailure({grpc::StatusCode::UNAVAILABLE, ""}, {{"grpc-retry-pushback-ms", text}}, "", false).pushback_ms;
   };
   EXPECT_EQ(pushback("250"), 250);
   EXPECT_EQ(pushback("-5"), -5);
@@ -92,8 +90,8 @@ TEST(StatusDetails, PushbackIsANumberOrForbids) {
 
 TEST(StatusDetails, AnItemsStatusIsAnErrorToo) {
   google::rpc::Status status;
-  ASSERT_TRUE(status.ParseFromString(
-      TriviumStatus(grpc::StatusCode::INVALID_ARGUMENT, "INPUT_TOO_LONG").error_details()));
+  ASSERT_TRUE(
+      status.ParseFromString(TriviumStatus(grpc::StatusCode::INVALID_ARGUMENT, "INPUT_TOO_LONG").error_details()));
   const Error error = Error::OfItem(status, "call-id");
   EXPECT_EQ(error.code(), StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(error.reason(), "INPUT_TOO_LONG");

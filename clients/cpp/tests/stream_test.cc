@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <future>
+#include <thread>
 
 #include "scripted_server.h"
 
@@ -58,8 +59,7 @@ TEST(ServerStream, GivesItsTextAndItsEnd) {
     other.mutable_delta()->set_candidate_index(1);
     v1::StreamGenerateResponse unknown;
     unknown.set_sequence(4);
-    return Sending(
-        {Started(), Delta(1, "Good"), other, Delta(3, ""), unknown, Delta(5, " day"), Completed(6)})(call);
+    return Sending({Started(), Delta(1, "Good"), other, Delta(3, ""), unknown, Delta(5, " day"), Completed(6)})(call);
   });
   const Client client(OptionsFor(server));
   TextStream stream = Open(client);
@@ -69,8 +69,7 @@ TEST(ServerStream, GivesItsTextAndItsEnd) {
 }
 
 TEST(ServerStream, IsSentAgainBeforeItsFirstEventOnly) {
-  ScriptedServer early(
-      {Sending({}, kUnavailable), Sending({}, kUnavailable), Sending({Started(), Completed(1)})});
+  ScriptedServer early({Sending({}, kUnavailable), Sending({}, kUnavailable), Sending({Started(), Completed(1)})});
   const Client client(OptionsFor(early));
   TextStream stream = Open(client);
   EXPECT_EQ(ReadAll(stream), "");
@@ -109,8 +108,7 @@ TEST(ServerStream, WithAGapIsTruncatedAndEndsAtTheServer) {
 }
 
 TEST(ServerStream, AnErrorAfterTheTerminalEventTakesNothingAway) {
-  ScriptedServer server(
-      Sending({Started(), Completed(1)}, TriviumStatus(grpc::StatusCode::INTERNAL, "INTERNAL")));
+  ScriptedServer server(Sending({Started(), Completed(1)}, TriviumStatus(grpc::StatusCode::INTERNAL, "INTERNAL")));
   const Client client(OptionsFor(server));
   TextStream stream = Open(client);
   EXPECT_NO_THROW(ReadAll(stream));

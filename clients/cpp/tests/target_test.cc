@@ -32,11 +32,10 @@ TEST(Target, WhatIsNoTargetIsRefused) {
 }
 
 TEST(Target, OnlyLoopbackAndSocketsAreLocal) {
-  for (const char* target : {"localhost:1", "127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "unix:/x",
-                             "dns:///localhost:1", "ipv4:127.0.0.1:1", "unix-abstract:x"})
+  for (const char* target : {"localhost:1", "127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "unix:/x", "dns:///localhost:1",
+                             "ipv4:127.0.0.1:1", "unix-abstract:x"})
     EXPECT_TRUE(IsLocal(target)) << target;
-  for (const char* target :
-       {"10.0.0.1:1", "127.example:1", "localhost.example:1", "dns://127.0.0.1/trivium:1"})
+  for (const char* target : {"10.0.0.1:1", "127.example:1", "localhost.example:1", "dns://127.0.0.1/trivium:1"})
     EXPECT_FALSE(IsLocal(target)) << target;
 }
 

@@ -2,24 +2,24 @@
 
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { TextGenerationService } from "@trivium/client";
+import { type StreamGenerateResponseSchema, TextGenerationService } from "@trivium/client";
+
+async function* tokens(count: number): AsyncGenerator<MessageInitShape<typeof StreamGenerateResponseSchema>> {
+  for (let token = 0; token < count; token += 1) {
+    const value = { delta: { case: "text", value: "word " }, tokenCount: 1 } as const;
+    yield { sequence: BigInt(token), event: { case: "delta", value } };
+  }
+  yield { sequence: BigInt(count), event: { case: "completed", value: {} } };
+}
 
 const adapter = connectNodeAdapter({
   acceptCompression: [],
   routes: (router) =>
     router.service(TextGenerationService, {
       countTokens: () => ({ tokenCount: 7n, contextLimit: 2048n }),
-      async *streamGenerate({ input }) {
-        const numTokens = Number(input?.sampling?.maxOutputTokens ?? 1);
-        for (let token = 0; token < numTokens; token += 1) {
-          yield {
-            sequence: BigInt(token),
-            event: { case: "delta", value: { delta: { case: "text", value: "word " }, tokenCount: 1 } },
-          };
-        }
-        yield { sequence: BigInt(numTokens), event: { case: "completed", value: {} } };
-      },
+      streamGenerate: ({ input }) => tokens(input?.sampling?.maxOutputTokens ?? 1),
     }),
 });
 

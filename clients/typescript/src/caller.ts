@@ -16,7 +16,7 @@ import type { StreamSource } from "./response-stream.js";
 import { Attempts, Deadline } from "./retry.js";
 import { type CallOptions, prepared, type Settings } from "./settings.js";
 import { type Peer, readFailure } from "./status.js";
-import { watchOf } from "./stream-rules.js";
+import { isQuiet, watchOf } from "./stream-rules.js";
 
 /** How calls reach the server. */
 export interface Connection {
@@ -128,7 +128,8 @@ export class Caller {
     requests: () => AsyncIterable<MessageInitShape<I>>,
     live: RequestSource<MessageInitShape<I>> | undefined,
   ): StreamSource<MessageShape<O>> {
-    const call = prepared(this.settings, options, true);
+    const idleTimeoutMs = options.idleTimeoutMs ?? (isQuiet(method) ? Infinity : undefined);
+    const call = prepared(this.settings, { ...options, idleTimeoutMs }, true);
     const scope = new CallScope(call.requestId, options.signal, this.#open);
     return {
       call,
@@ -136,9 +137,8 @@ export class Caller {
       attempts: new Attempts(this.settings.retry, new Deadline(call.timeoutMs)),
       watch: watchOf(method, call.requestId),
       peer: this.#connection.peer,
-      isRepeatable: live === undefined,
+      live,
       open: (timeoutMs) => transport.stream(method, scope.signal, limited(timeoutMs), call.headers, requests()),
-      requestFailure: () => live?.failure,
     };
   }
 }

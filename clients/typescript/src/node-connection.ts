@@ -1,9 +1,7 @@
 // gRPC over HTTP/2, as Node speaks it.
 
 import type { SecureClientSessionOptions } from "node:http2";
-import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-grpc";
-import { createNodeHttpClient } from "@connectrpc/connect-node";
 import type { Connection } from "./caller.js";
 import { invalidCall } from "./errors.js";
 import { readable, sendingMany, sendingOne } from "./http.js";

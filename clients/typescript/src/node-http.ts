@@ -24,7 +24,12 @@ export function http2Client(sessions: Sessions): UniversalClientFn {
     const exchange = new Exchange(stream, session, signal);
     void exchange.send(body);
     const headers = await exchange.response;
-    return { status: headers[":status"] ?? 0, header: webHeaders(headers), body: exchange, trailer: exchange.trailer };
+    return {
+      status: Number(headers[":status"]),
+      header: webHeaders(headers),
+      body: exchange,
+      trailer: exchange.trailer,
+    };
   };
 }
 
@@ -36,8 +41,10 @@ class Exchange implements AsyncIterable<Uint8Array> {
   readonly #pieces: Buffer[] = [];
   #waitingBytes = 0;
   #wake = () => {};
+  #refuseResponse: (reason: unknown) => void = () => {};
   #hasEnded = false;
-  #hasTrailer = false;
+  /** The status came, in trailers or in headers that stand for them: whatever happens now takes nothing away. */
+  #hasStatus = false;
   #failure: { reason: unknown } | undefined;
 
   constructor(stream: ClientHttp2Stream, session: Http2SessionManager, signal: AbortSignal | undefined) {
@@ -49,9 +56,11 @@ class Exchange implements AsyncIterable<Uint8Array> {
       }
     };
     this.response = new Promise((resolve, reject) => {
-      stream.once("response", resolve);
-      stream.once("close", () => reject(this.#failure?.reason));
-      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+      this.#refuseResponse = reject;
+      stream.once("response", (headers) => {
+        this.#hasStatus = "grpc-status" in headers;
+        resolve(headers);
+      });
     });
     this.response.catch(() => undefined); // where nobody waits for it any more
     signal?.addEventListener("abort", abort, { once: true });
@@ -60,25 +69,24 @@ class Exchange implements AsyncIterable<Uint8Array> {
       this.#take(piece);
     });
     stream.on("trailers", (headers: IncomingHttpHeaders) => {
-      this.#hasTrailer = true;
+      this.#hasStatus = true;
       for (const [key, value] of webHeaders(headers)) {
         this.trailer.append(key, value);
       }
     });
     stream.once("end", () => {
-      // Node also ends the streams of a session that is gone.
-      if (!stream.destroyed || this.#hasTrailer) {
+      // Node also ends the streams of a session that is gone; these are closed with an error.
+      if (this.#hasStatus || (!stream.destroyed && stream.rstCode === constants.NGHTTP2_NO_ERROR)) {
         this.#end();
       }
     });
     stream.on("error", (reason) => this.#fail(reason));
     stream.once("close", () => {
       signal?.removeEventListener("abort", abort);
-      if (this.#hasTrailer) {
+      if (this.#hasStatus) {
         this.#end();
-      } else {
-        this.#fail(closed(stream.rstCode));
       }
+      this.#fail(closed(stream.rstCode));
     });
     if (signal?.aborted) {
       abort();
@@ -133,6 +141,7 @@ class Exchange implements AsyncIterable<Uint8Array> {
   #fail(reason: unknown): void {
     if (!this.#hasEnded) {
       this.#failure ??= { reason };
+      this.#refuseResponse(reason);
       this.#wake();
     }
   }

@@ -5,13 +5,21 @@ export type Requests<T> = AsyncIterable<T> | Iterable<T>;
 export class RequestSource<T> implements AsyncIterable<T> {
   readonly #iterator: AsyncIterator<T>;
   #failure: { reason: unknown } | undefined;
+  #hasEnded = false;
+  /** Called when the last request was read. */
+  onEnd = (): void => {};
 
   constructor(requests: Requests<T>) {
     const source = Symbol.asyncIterator in requests ? requests[Symbol.asyncIterator]() : requests[Symbol.iterator]();
     this.#iterator = {
       next: async () => {
         try {
-          return await source.next();
+          const result = await source.next();
+          if (result.done) {
+            this.#hasEnded = true;
+            this.onEnd();
+          }
+          return result;
         } catch (reason) {
           this.#failure ??= { reason };
           throw reason;
@@ -26,6 +34,11 @@ export class RequestSource<T> implements AsyncIterable<T> {
   async #end(source: AsyncIterator<T> | Iterator<T>): Promise<IteratorResult<T>> {
     await Promise.resolve(source.return?.()).catch(() => undefined);
     return { done: true, value: undefined };
+  }
+
+  /** Whether the last request was read. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   /** What the caller's code threw, if it did. */

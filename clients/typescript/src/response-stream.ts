@@ -2,6 +2,7 @@ import type { Message } from "@bufbuild/protobuf";
 import { type CallScope, cancelled } from "./call-scope.js";
 import { TriviumError } from "./errors.js";
 import { IdleLimit } from "./idle-limit.js";
+import type { RequestSource } from "./requests.js";
 import type { Attempts } from "./retry.js";
 import type { PreparedCall } from "./settings.js";
 import { type Peer, readFailure } from "./status.js";
@@ -21,12 +22,10 @@ export interface StreamSource<T extends Message> {
   readonly attempts: Attempts;
   readonly watch: StreamWatch;
   readonly peer: Peer;
-  /** Whether the call may be sent again: not where its requests come from the caller's hand. */
-  readonly isRepeatable: boolean;
+  /** The requests where they come from the caller's hand: such a call is not sent again. */
+  readonly live: RequestSource<unknown> | undefined;
   /** Sends the call. */
   open(timeoutMs: number | undefined): Promise<OpenedStream<T>>;
-  /** Tells what the code that makes the requests threw, if it did. */
-  readonly requestFailure: () => { reason: unknown } | undefined;
 }
 
 /**
@@ -41,12 +40,16 @@ export class ResponseStream<T extends Message> implements AsyncIterable<T> {
   #opened: OpenedStream<T> | undefined;
   #messages: AsyncIterator<T> | undefined;
   #hasAnswer = false;
+  #isReading = false;
   #isOver = false;
 
   /** Made by the client's methods. */
   constructor(source: StreamSource<T>) {
     this.#source = source;
     this.#idle = new IdleLimit(source.call.idleTimeoutMs, () => this.#expire());
+    if (source.live) {
+      source.live.onEnd = () => this.#waitForServer();
+    }
   }
 
   /** The request id that the call is sent with. */
@@ -90,7 +93,8 @@ export class ResponseStream<T extends Message> implements AsyncIterable<T> {
     if (scope.verdict) {
       throw scope.verdict;
     }
-    this.#idle.begin();
+    this.#isReading = true;
+    this.#waitForServer();
     try {
       this.#messages ??= await this.#open();
       const result = await this.#messages.next();
@@ -104,7 +108,16 @@ export class ResponseStream<T extends Message> implements AsyncIterable<T> {
       this.accepted(result.value);
       return { done: false, value: result.value };
     } finally {
+      this.#isReading = false;
       this.#idle.end();
+    }
+  }
+
+  /** The idle limit counts while this side reads and the server owes something: nothing while it listens. */
+  #waitForServer(): void {
+    const { live } = this.#source;
+    if (this.#isReading && (!live || live.hasEnded || !this.#hasAnswer)) {
+      this.#idle.begin();
     }
   }
 
@@ -126,22 +139,21 @@ export class ResponseStream<T extends Message> implements AsyncIterable<T> {
 
   /** Returns where the call is to be sent again, or was complete already; throws where it is lost. */
   async #recover(reason: unknown): Promise<void> {
-    const { attempts, isRepeatable, peer, requestFailure, scope, watch } = this.#source;
+    const { attempts, live, peer, scope, watch } = this.#source;
     if (watch.isComplete) {
       // The terminal event said that everything was delivered; what follows it takes nothing away.
       this.#isOver = true;
       this.#release();
       return;
     }
-    const failure = requestFailure();
-    if (failure && !scope.verdict) {
-      this.#fail(failure.reason);
+    if (live?.failure && !scope.verdict) {
+      this.#fail(live.failure.reason);
     }
     if (scope.verdict || reason instanceof TriviumError) {
       this.#fail(scope.verdict ?? reason);
     }
     const failed = readFailure(reason, this.requestId, peer, this.#hasAnswer);
-    const delayMs = isRepeatable && !this.#hasAnswer ? attempts.delayBeforeRetry(failed) : undefined;
+    const delayMs = !live && !this.#hasAnswer ? attempts.delayBeforeRetry(failed) : undefined;
     if (delayMs === undefined) {
       this.#fail(failed.error);
     }

@@ -13,7 +13,10 @@ export interface ClientOptions {
   readonly metadata?: Metadata | undefined;
   /** How long a call with one response may take, over all its attempts. Default 60000. */
   readonly timeoutMs?: number | undefined;
-  /** How long a stream may bring no message before it fails; heartbeats count. Infinity: for ever. Default 60000. */
+  /**
+   * How long a stream may bring no message, where the server owes one, before it fails; heartbeats count. It owes none
+   * while it listens to a stream of requests that it has accepted. Infinity: for ever. Default 60000.
+   */
   readonly idleTimeoutMs?: number | undefined;
   /** The largest message, both ways. Default 16 MiB, the server's own. */
   readonly maxMessageBytes?: number | undefined;
@@ -27,7 +30,10 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** How long it may take. Absent: the client's for a call with one response, no limit for a stream. */
   readonly timeoutMs?: number | undefined;
-  /** Of a stream, how long it may bring no message. Infinity: for ever. Absent: the client's. */
+  /**
+   * Of a stream, how long it may bring no message. Infinity: for ever. Absent: the client's; for ever where a stream may be
+   * quiet, as those of watchModels, loadModel and health.watch.
+   */
   readonly idleTimeoutMs?: number | undefined;
   /** Names the call in the server's log: 1 to 128 of `A-Z a-z 0-9 . _ : / + = @ -`. Absent: a random UUID. */
   readonly requestId?: string | undefined;

@@ -2,6 +2,7 @@
 
 import type { DescMessage, DescMethod, Message } from "@bufbuild/protobuf";
 import { truncatedStream } from "./errors.js";
+import { HealthCheckResponseSchema } from "./gen/grpc/health/v1/health_pb.js";
 import { type LoadModelResponse, LoadModelResponseSchema } from "./gen/trivium/admin/v1/admin_pb.js";
 import { ModelState, WatchModelsResponseSchema } from "./gen/trivium/v1/models_pb.js";
 
@@ -29,6 +30,15 @@ export function watchOf(method: DescMethod, requestId: string): StreamWatch {
   }
   return new Watch(requestId, false, undefined);
 }
+
+/** Tells whether a stream of this method may bring nothing for long without anything being wrong. */
+export function isQuiet(method: DescMethod): boolean {
+  return QUIET.has(method.output.typeName);
+}
+
+const QUIET: ReadonlySet<string> = new Set(
+  [HealthCheckResponseSchema, LoadModelResponseSchema, WatchModelsResponseSchema].map(({ typeName }) => typeName),
+);
 
 /** What all events of streams with `completed` have in common. */
 interface EventMessage extends Message {

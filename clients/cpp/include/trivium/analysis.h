@@ -12,21 +12,18 @@ class AnalysisClient : public detail::Group {
  public:
   using Group::Group;
 
-  v1::ClassifyTextResponse ClassifyText(const v1::ClassifyTextRequest& request,
-                                        const CallOptions& options = {}) const {
+  v1::ClassifyTextResponse ClassifyText(const v1::ClassifyTextRequest& request, const CallOptions& options = {}) const {
     return Unary<v1::ClassifyTextResponse>("/trivium.v1.TextAnalysisService/ClassifyText", request, options);
   }
 
   v1::ExtractEntitiesResponse ExtractEntities(const v1::ExtractEntitiesRequest& request,
                                               const CallOptions& options = {}) const {
-    return Unary<v1::ExtractEntitiesResponse>("/trivium.v1.TextAnalysisService/ExtractEntities", request,
-                                              options);
+    return Unary<v1::ExtractEntitiesResponse>("/trivium.v1.TextAnalysisService/ExtractEntities", request, options);
   }
 
   v1::DetectLanguageResponse DetectLanguage(const v1::DetectLanguageRequest& request,
                                             const CallOptions& options = {}) const {
-    return Unary<v1::DetectLanguageResponse>("/trivium.v1.TextAnalysisService/DetectLanguage", request,
-                                             options);
+    return Unary<v1::DetectLanguageResponse>("/trivium.v1.TextAnalysisService/DetectLanguage", request, options);
   }
 };
 

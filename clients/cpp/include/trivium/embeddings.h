@@ -32,18 +32,15 @@ class EmbeddingClient : public detail::Group {
     return Unary<v1::EmbedResponse>("/trivium.v1.EmbeddingService/Embed", request, options);
   }
 
-  DuplexStream<v1::StreamEmbedRequest, v1::StreamEmbedResponse> StreamEmbed(
-      const CallOptions& options = {}) const {
-    return Duplex<v1::StreamEmbedRequest, v1::StreamEmbedResponse>("/trivium.v1.EmbeddingService/StreamEmbed",
-                                                                   options);
+  DuplexStream<v1::StreamEmbedRequest, v1::StreamEmbedResponse> StreamEmbed(const CallOptions& options = {}) const {
+    return Duplex<v1::StreamEmbedRequest, v1::StreamEmbedResponse>("/trivium.v1.EmbeddingService/StreamEmbed", options);
   }
 
   v1::RerankResponse Rerank(const v1::RerankRequest& request, const CallOptions& options = {}) const {
     return Unary<v1::RerankResponse>("/trivium.v1.EmbeddingService/Rerank", request, options);
   }
 
-  v1::CompareTextsResponse CompareTexts(const v1::CompareTextsRequest& request,
-                                        const CallOptions& options = {}) const {
+  v1::CompareTextsResponse CompareTexts(const v1::CompareTextsRequest& request, const CallOptions& options = {}) const {
     return Unary<v1::CompareTextsResponse>("/trivium.v1.EmbeddingService/CompareTexts", request, options);
   }
 

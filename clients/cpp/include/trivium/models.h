@@ -11,8 +11,7 @@ class ModelClient : public detail::Group {
  public:
   using Group::Group;
 
-  v1::ListModelsResponse ListModels(const v1::ListModelsRequest& request = {},
-                                    const CallOptions& options = {}) const {
+  v1::ListModelsResponse ListModels(const v1::ListModelsRequest& request = {}, const CallOptions& options = {}) const {
     return Unary<v1::ListModelsResponse>("/trivium.v1.ModelService/ListModels", request, options);
   }
 

@@ -30,12 +30,11 @@ struct Tls {
 
 // How often and how patiently a client sends a failed call again.
 //
-// Sent again are calls that failed with UNAVAILABLE, unless TLS could not be agreed on, calls whose
-// connection was lost before the first message of their answer, and calls that failed with RESOURCE_EXHAUSTED
-// where the server said when to come back; never past the call's deadline, and never a call with a stream of
-// requests. The wait is random between half and all of initial_backoff, doubled at each attempt up to
-// max_backoff, and no shorter than what the server asks for; a server that asks for more than max_retry_after
-// gets no retry.
+// Sent again are calls that failed with UNAVAILABLE, unless TLS could not be agreed on, calls whose connection was lost
+// before the first message of their answer, and calls that failed with RESOURCE_EXHAUSTED where the server said when to
+// come back; never past the call's deadline, and never a call with a stream of requests. The wait is random between
+// half and all of initial_backoff, doubled at each attempt up to max_backoff, and no shorter than what the server asks
+// for; a server that asks for more than max_retry_after gets no retry.
 struct RetryPolicy {
   // Counts the first one: 1 switches retries off.
   int max_attempts = 4;

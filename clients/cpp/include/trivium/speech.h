@@ -15,8 +15,7 @@ class SpeechClient : public detail::Group {
  public:
   using Group::Group;
 
-  v1::RecognizeResponse Recognize(const v1::RecognizeRequest& request,
-                                  const CallOptions& options = {}) const {
+  v1::RecognizeResponse Recognize(const v1::RecognizeRequest& request, const CallOptions& options = {}) const {
     return Unary<v1::RecognizeResponse>("/trivium.v1.SpeechRecognitionService/Recognize", request, options);
   }
 
@@ -26,8 +25,7 @@ class SpeechClient : public detail::Group {
         "/trivium.v1.SpeechRecognitionService/StreamRecognize", options);
   }
 
-  v1::SynthesizeResponse Synthesize(const v1::SynthesizeRequest& request,
-                                    const CallOptions& options = {}) const {
+  v1::SynthesizeResponse Synthesize(const v1::SynthesizeRequest& request, const CallOptions& options = {}) const {
     return Unary<v1::SynthesizeResponse>("/trivium.v1.SpeechSynthesisService/Synthesize", request, options);
   }
 
@@ -37,8 +35,7 @@ class SpeechClient : public detail::Group {
         "/trivium.v1.SpeechSynthesisService/StreamSynthesize", options);
   }
 
-  v1::ListVoicesResponse ListVoices(const v1::ListVoicesRequest& request = {},
-                                    const CallOptions& options = {}) const {
+  v1::ListVoicesResponse ListVoices(const v1::ListVoicesRequest& request = {}, const CallOptions& options = {}) const {
     return Unary<v1::ListVoicesResponse>("/trivium.v1.SpeechSynthesisService/ListVoices", request, options);
   }
 
@@ -48,8 +45,8 @@ class SpeechClient : public detail::Group {
 
   // Speaks a text and returns the sound as a WAV file; WriteFile(path, response.audio()) writes it. voice:
   // its name, empty for the model's first one.
-  v1::SynthesizeResponse Speak(const std::string& model, const std::string& text,
-                               const std::string& voice = "", const CallOptions& options = {}) const;
+  v1::SynthesizeResponse Speak(const std::string& model, const std::string& text, const std::string& voice = "",
+                               const CallOptions& options = {}) const;
 };
 
 }  // namespace trivium

@@ -58,8 +58,7 @@ class Stream {
 
   Stream(std::shared_ptr<detail::Connection> connection, const char* method, detail::Ending ending,
          const google::protobuf::Message& request, const CallOptions& options)
-      : call_(
-            std::make_unique<detail::StreamCall>(std::move(connection), method, ending, &request, options)) {}
+      : call_(std::make_unique<detail::StreamCall>(std::move(connection), method, ending, &request, options)) {}
 
   // Waits for the next response and puts it into `response`. Returns false at the end.
   bool Read(Response& response) { return call_->Read(response); }
@@ -92,8 +91,8 @@ class DuplexStream {
   using iterator = detail::ReadIterator<DuplexStream, Response>;
 
   DuplexStream(std::shared_ptr<detail::Connection> connection, const char* method, const CallOptions& options)
-      : call_(std::make_unique<detail::StreamCall>(std::move(connection), method,
-                                                   detail::Ending::kCompletedEvent, nullptr, options)) {}
+      : call_(std::make_unique<detail::StreamCall>(std::move(connection), method, detail::Ending::kCompletedEvent,
+                                                   nullptr, options)) {}
 
   // Sends a request; waits while the server takes no more. Returns false, and sends nothing, after WritesDone
   // and where the call is over: reading says why. Throws Error of kind kInvalidCall for a request that is too

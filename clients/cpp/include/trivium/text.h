@@ -56,12 +56,11 @@ class TextClient : public detail::Group {
 
   Stream<v1::StreamGenerateResponse> StreamGenerate(const v1::StreamGenerateRequest& request,
                                                     const CallOptions& options = {}) const {
-    return ServerStream<v1::StreamGenerateResponse>("/trivium.v1.TextGenerationService/StreamGenerate",
-                                                    request, options);
+    return ServerStream<v1::StreamGenerateResponse>("/trivium.v1.TextGenerationService/StreamGenerate", request,
+                                                    options);
   }
 
-  v1::CountTokensResponse CountTokens(const v1::CountTokensRequest& request,
-                                      const CallOptions& options = {}) const {
+  v1::CountTokensResponse CountTokens(const v1::CountTokensRequest& request, const CallOptions& options = {}) const {
     return Unary<v1::CountTokensResponse>("/trivium.v1.TextGenerationService/CountTokens", request, options);
   }
 

@@ -17,8 +17,7 @@ class VisionClient : public detail::Group {
  public:
   using Group::Group;
 
-  v1::AnalyzeImageResponse AnalyzeImage(const v1::AnalyzeImageRequest& request,
-                                        const CallOptions& options = {}) const {
+  v1::AnalyzeImageResponse AnalyzeImage(const v1::AnalyzeImageRequest& request, const CallOptions& options = {}) const {
     return Unary<v1::AnalyzeImageResponse>("/trivium.v1.VisionService/AnalyzeImage", request, options);
   }
 
@@ -29,8 +28,7 @@ class VisionClient : public detail::Group {
   }
 
   // Reads the text in an image. Throws the feature's error where it failed.
-  v1::RecognizedText ReadText(const std::string& model, const v1::Media& image,
-                              const CallOptions& options = {}) const;
+  v1::RecognizedText ReadText(const std::string& model, const v1::Media& image, const CallOptions& options = {}) const;
 
   // Returns the labels of an image, best first, at most top_k. Throws the feature's error where it failed.
   v1::ImageLabels Classify(const std::string& model, const v1::Media& image, int top_k = 5,

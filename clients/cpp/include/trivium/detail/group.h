@@ -14,8 +14,7 @@ class Group {
 
  protected:
   template <class Response>
-  Response Unary(const char* method, const google::protobuf::Message& request,
-                 const CallOptions& options) const {
+  Response Unary(const char* method, const google::protobuf::Message& request, const CallOptions& options) const {
     Response response;
     CallUnary(connection_, method, request, response, options);
     return response;

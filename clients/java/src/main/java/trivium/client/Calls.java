@@ -12,10 +12,12 @@ import java.util.concurrent.Flow;
  */
 public final class Calls {
   private final Connection connection;
+  private final CallSettings settings;
   private final CallOptions options;
 
   Calls(Connection connection, CallSettings settings) {
     this.connection = connection;
+    this.settings = settings;
     this.options = settings.options();
   }
 
@@ -116,6 +118,10 @@ public final class Calls {
   public <Q, R> Flow.Publisher<R> publish(
       MethodDescriptor<Q, R> method, Flow.Publisher<? extends Q> requests) {
     return new CallPublisher<>(() -> call(method), requests);
+  }
+
+  CallSettings settings() {
+    return settings;
   }
 
   <Q, R> ManagedCall<Q, R> call(MethodDescriptor<Q, R> method) {

@@ -1,6 +1,7 @@
 package trivium.client;
 
 import io.grpc.Status;
+import java.io.Serializable;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -17,8 +18,8 @@ record ErrorFacts(
     Duration retryAfter,
     String requestId,
     Usage usage,
-    Throwable cause) {
-
+    Throwable cause)
+    implements Serializable {
   ErrorFacts {
     metadata = Map.copyOf(metadata);
     fieldViolations = List.copyOf(fieldViolations);

@@ -50,7 +50,7 @@ public final class Health {
    */
   public void awaitServing(String service, Duration limit) {
     long end = System.nanoTime() + Connection.nanos(limit);
-    Health probe = with(CallSettings.DEFAULT.timeout(PROBE));
+    Health probe = with(calls.settings().timeout(PROBE));
     long pauseMs = FIRST_PAUSE_MS;
     while (true) {
       TriviumException last;

@@ -18,7 +18,7 @@ import trivium.v1.Usage;
 public class TriviumException extends RuntimeException {
   private static final long serialVersionUID = 1;
 
-  private final transient ErrorFacts facts;
+  private final ErrorFacts facts;
 
   TriviumException(ErrorFacts facts) {
     super(facts.message(), facts.cause());

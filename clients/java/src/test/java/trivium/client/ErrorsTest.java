@@ -15,6 +15,10 @@ import com.google.rpc.RequestInfo;
 import com.google.rpc.RetryInfo;
 import io.grpc.Metadata;
 import io.grpc.Status;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.ObjectInputStream;
+import java.io.ObjectOutputStream;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
@@ -151,6 +155,34 @@ class ErrorsTest {
       assertEquals(ErrorKind.INVALID_CALL, error.kind().orElseThrow());
       assertEquals("1000", error.metadata().get("limit"));
       assertEquals(0, server.numCalls());
+    }
+  }
+
+  @Test
+  void serverWithoutTlsIsTold() {
+    try (ScriptedServer server = ScriptedServer.counting(ScriptedServer.fails(Status.Code.OK));
+        TriviumClient client = TriviumClient.builder().target(server.target()).tls(true).build()) {
+      var error =
+          assertThrows(
+              TriviumException.class,
+              () -> client.text().countTokens(CountTokensRequest.getDefaultInstance()));
+      assertEquals(
+          "the server does not speak TLS; connect to it with tls(false)", error.getMessage());
+      assertEquals(ErrorKind.SERVER_UNAVAILABLE, error.kind().orElseThrow());
+    }
+  }
+
+  @Test
+  void exceptionIsSerializable() throws Exception {
+    TriviumException error = read(Status.ABORTED, trailers(info("trivium.v1", "CALL_ABORTED")));
+    var bytes = new ByteArrayOutputStream();
+    try (var out = new ObjectOutputStream(bytes)) {
+      out.writeObject(error);
+    }
+    try (var in = new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray()))) {
+      var copy = assertInstanceOf(CallAbortedException.class, in.readObject());
+      assertEquals(error.reason(), copy.reason());
+      assertEquals(error.metadata(), copy.metadata());
     }
   }
 

@@ -106,7 +106,7 @@ class StubTest {
         TriviumClient client =
             TriviumClient.builder()
                 .target(server.target())
-                .idleTimeout(Duration.ofMillis(300))
+                .idleTimeout(Duration.ofSeconds(1))
                 .build()) {
       Iterator<?> events =
           TextGenerationServiceGrpc.newBlockingStub(client.channel())
