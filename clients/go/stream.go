@@ -6,7 +6,6 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -25,10 +24,7 @@ func (c *conn) NewStream(
 	}
 	s := &stream{call: call, desc: desc, options: options, attempts: attempts{limit: c.settings.maxAttempts}}
 	call.ctx, s.cancel = context.WithCancel(context.WithValue(call.ctx, streamKey{}, s))
-	if call.idleTimeout > 0 {
-		s.idle = time.AfterFunc(call.idleTimeout, s.expire)
-		s.idle.Stop()
-	}
+	s.idle = newIdleLimit(call.idleTimeout, s.expire)
 	if !desc.ClientStreams {
 		return s, nil
 	}
@@ -59,7 +55,7 @@ type stream struct {
 	options []grpc.CallOption
 	cancel  context.CancelFunc
 
-	idle *time.Timer
+	idle *idleLimit
 	why  atomic.Pointer[Error] // this side ended the stream, and why
 
 	mutex   sync.Mutex
@@ -89,21 +85,11 @@ func (s *stream) end(why *Error) {
 	s.cancel()
 }
 
-// timed runs what waits for the server within the idle limit.
-func (s *stream) timed(wait func() error) error {
-	if s.idle == nil {
-		return wait()
-	}
-	s.idle.Reset(s.call.idleTimeout)
-	defer s.idle.Stop()
-	return wait()
-}
-
 // open begins an attempt.
 func (s *stream) open() error {
 	s.attempts.made++
 	var opened grpc.ClientStream
-	err := s.timed(func() (err error) {
+	err := s.idle.during(func() (err error) {
 		opened, err = s.call.conn.channel.NewStream(s.call.ctx, s.desc, s.call.method, s.options...)
 		if err == nil && !s.desc.ClientStreams {
 			err = sendOnly(opened, s.request)
@@ -158,6 +144,7 @@ func (s *stream) CloseSend() error {
 	if !s.desc.ClientStreams {
 		return nil // it went with the request
 	}
+	s.idle.halfClose()
 	current, _ := s.attempt()
 	return current.CloseSend()
 }
@@ -184,7 +171,9 @@ func (s *stream) receive(into any) error {
 	err := s.read(into)
 	switch {
 	case err == nil:
-		s.begun = true
+		if s.begun = true; s.desc.ClientStreams {
+			s.idle.listen()
+		}
 		err = s.course.accept(message)
 	case err == io.EOF || s.course.isComplete:
 		err = s.course.end(message)
@@ -200,7 +189,7 @@ func (s *stream) read(into any) error {
 		}
 		current, err := s.attempt()
 		if err == nil {
-			err = s.timed(func() error { return current.RecvMsg(into) })
+			err = s.idle.during(func() error { return current.RecvMsg(into) })
 		}
 		if err == nil || err == io.EOF {
 			return err

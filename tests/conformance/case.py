@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import yaml  # type: ignore[import-untyped]  # its types are published apart, and four calls do not need them
+import yaml
 from google.protobuf import json_format
 from google.protobuf.message import Message
 

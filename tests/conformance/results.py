@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import yaml  # type: ignore[import-untyped]  # see case.py
+import yaml
 
 from tests.conformance.suite import Verdict
 

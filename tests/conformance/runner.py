@@ -50,6 +50,11 @@ class Runner:
         self._root = root
         self._process: _Process | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the program was started and has not failed since."""
+        return self._process is not None
+
     def ask(self, request: Mapping[str, object], timeout_s: float) -> dict[str, object]:
         """Gives it a case and returns what it says. RunnerFailed where it does not; it is ended then."""
         if self._process is None:

@@ -11,7 +11,7 @@
 import base64
 
 import numpy as np
-import yaml  # type: ignore[import-untyped]  # see case.py
+import yaml
 
 from tests.conformance.certificates import pem
 from tests.photos import photo
