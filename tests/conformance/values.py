@@ -22,7 +22,7 @@ __all__ = ["Loader"]
 _SAMPLE_RATE_HZ = 16000
 
 
-class Loader(yaml.CSafeLoader):  # type: ignore[misc]  # yaml has no types here
+class Loader(yaml.CSafeLoader):
     """Reads plain values, and the tags of this module."""
 
 

@@ -64,7 +64,7 @@ func measure(calls, streams, rounds int) error {
 	}
 	defer channel.Close()
 	sides := []side{{"stub", triviumv1.NewTextGenerationServiceClient(channel)}, {"sdk", client.Text}}
-	report := map[string]any{"go": runtime.Version(), "calls": calls, "streams": streams, "rounds": rounds}
+	report := map[string]any{"language": "go", "runtime": runtime.Version() + ", grpc " + grpc.Version, "calls": calls, "streams": streams, "rounds": rounds}
 	ctx := context.Background()
 	for _, kind := range []struct {
 		name    string
