@@ -9,9 +9,18 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.Iterator;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Function;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
 import trivium.client.TriviumClient;
 import trivium.v1.CountTokensRequest;
 import trivium.v1.GenerationInput;
@@ -22,15 +31,14 @@ import trivium.v1.TextGenerationServiceGrpc.TextGenerationServiceBlockingStub;
 
 /**
  * What the client costs beside the bare generated stub, against a server in another process. Both
- * take turns in short blocks. Prints one line of JSON; `cpu_us` is of this process alone.
+ * take turns, a round each; figures are medians over the rounds. Prints one line of JSON.
  */
 public final class Bench {
-  private static final int WARM_UP_BLOCKS = 10;
-  private static final int BLOCKS = 40;
-  private static final int CALLS = 250;
+  private static final int ROUNDS = 5;
+  private static final int CALLS = 2000;
   private static final int TOKENS = 2000;
-  private static final int STREAMS = 64;
-  private static final int STREAM_ROUNDS = 10;
+  private static final int STREAMS_IN_TURN = 20;
+  private static final int STREAMS_AT_ONCE = 64;
 
   private final TriviumClient client;
   private final TextGenerationServiceBlockingStub stub;
@@ -70,119 +78,99 @@ public final class Bench {
   private JsonObject measure() {
     JsonObject told = new JsonObject();
     told.addProperty("language", "java");
-    told.add("count_tokens", unary());
-    told.add("token_of_a_stream", tokens());
-    told.add("token_of_64_streams", streams());
-    return told;
-  }
-
-  private JsonObject unary() {
+    String grpc = ManagedChannel.class.getPackage().getImplementationVersion();
+    told.addProperty("runtime", "java " + Runtime.version() + ", grpc-java " + grpc);
+    told.addProperty("rounds", ROUNDS);
     CountTokensRequest request =
         CountTokensRequest.newBuilder()
             .setInput(GenerationInput.newBuilder().setModel("m").setText("Good morning."))
             .build();
-    Runnable bare =
-        () -> stub.withDeadlineAfter(60, TimeUnit.SECONDS).countTokens(request).getTokenCount();
-    Runnable sdk = () -> client.text().countTokens(request).getTokenCount();
-    return compare(BLOCKS * CALLS, side -> calls(side, bare), side -> calls(side, sdk));
+    told.add(
+        "unary_call",
+        compare(
+            () -> calls(() -> stub.withDeadlineAfter(60, TimeUnit.SECONDS).countTokens(request)),
+            () -> calls(() -> client.text().countTokens(request))));
+    told.add("streamed_token", compare(() -> inTurn(this::ofStub), () -> inTurn(this::ofSdk)));
+    told.add(
+        "streamed_token_64_at_once",
+        compare(() -> atOnce(this::ofStub), () -> atOnce(this::ofSdk)));
+    return told;
   }
 
-  private static Runnable calls(Side side, Runnable call) {
-    return () -> {
-      for (int i = 0; i < CALLS; i++) {
-        long begin = System.nanoTime();
-        call.run();
-        side.add(System.nanoTime() - begin);
-      }
-    };
+  private static JsonObject compare(Figures.Work ofStub, Figures.Work ofSdk) {
+    Figures.of(ofStub); // a round of each to warm up
+    Figures.of(ofSdk);
+    Figures[] stubs = new Figures[ROUNDS];
+    Figures[] sdks = new Figures[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+      stubs[i] = Figures.of(ofStub);
+      sdks[i] = Figures.of(ofSdk);
+    }
+    JsonObject told = new JsonObject();
+    told.add("stub", Figures.medians(stubs));
+    told.add("sdk", Figures.medians(sdks));
+    return told;
   }
 
-  private JsonObject tokens() {
-    return compare(
-        BLOCKS * (TOKENS + 1),
-        side -> () -> read(side, stub.streamGenerate(request(TOKENS))),
-        side ->
-            () -> {
-              try (var stream = client.text().streamGenerate(request(TOKENS))) {
-                read(side, stream);
-              }
-            });
+  private static long[] calls(Runnable call) {
+    long[] times = new long[CALLS];
+    for (int i = 0; i < CALLS; i++) {
+      long begin = System.nanoTime();
+      call.run();
+      times[i] = System.nanoTime() - begin;
+    }
+    return times;
   }
 
-  private static void read(Side side, Iterator<StreamGenerateResponse> events) {
+  private long[] ofStub() {
+    return read(stub.streamGenerate(request(TOKENS)));
+  }
+
+  private long[] ofSdk() {
+    try (var stream = client.text().streamGenerate(request(TOKENS))) {
+      return read(stream);
+    }
+  }
+
+  /** Returns the time before each event. */
+  private static long[] read(Iterator<StreamGenerateResponse> events) {
+    long[] times = new long[TOKENS + 1];
     long begin = System.nanoTime();
-    while (events.hasNext()) {
+    for (int i = 0; i < times.length; i++) {
       events.next();
       long now = System.nanoTime();
-      side.add(now - begin);
+      times[i] = now - begin;
       begin = now;
     }
+    if (events.hasNext()) {
+      throw new IllegalStateException("more events came than were asked for");
+    }
+    return times;
   }
 
-  private static JsonObject compare(
-      int capacity, Function<Side, Runnable> bare, Function<Side, Runnable> sdk) {
-    int warmUp = capacity / BLOCKS * WARM_UP_BLOCKS;
-    Side coldBare = new Side(warmUp);
-    Side coldSdk = new Side(warmUp);
-    for (int i = 0; i < WARM_UP_BLOCKS; i++) {
-      coldBare.block(bare.apply(coldBare));
-      coldSdk.block(sdk.apply(coldSdk));
-    }
-    Side hotBare = new Side(capacity);
-    Side hotSdk = new Side(capacity);
-    for (int i = 0; i < BLOCKS; i++) {
-      hotBare.block(bare.apply(hotBare));
-      hotSdk.block(sdk.apply(hotSdk));
-    }
-    JsonObject told = new JsonObject();
-    told.add("bare", hotBare.times());
-    told.add("sdk", hotSdk.times());
-    return told;
+  private static long[] inTurn(Supplier<long[]> stream) {
+    return Stream.generate(stream).limit(STREAMS_IN_TURN).flatMapToLong(Arrays::stream).toArray();
   }
 
-  private JsonObject streams() {
-    Side bare = new Side(0);
-    Side sdk = new Side(0);
-    for (int i = 0; i < STREAM_ROUNDS; i++) {
-      bare.block(() -> together(() -> drain(stub.streamGenerate(request(TOKENS)))));
-      sdk.block(() -> together(this::drainStream));
-    }
-    long numTokens = (long) STREAM_ROUNDS * STREAMS * (TOKENS + 1);
-    JsonObject told = new JsonObject();
-    told.add("bare", bare.totals(numTokens));
-    told.add("sdk", sdk.totals(numTokens));
-    return told;
-  }
-
-  private void drainStream() {
-    try (var stream = client.text().streamGenerate(request(TOKENS))) {
-      drain(stream);
-    }
-  }
-
-  private static void drain(Iterator<StreamGenerateResponse> events) {
-    int numEvents = 0;
-    while (events.hasNext()) {
-      events.next();
-      numEvents++;
-    }
-    if (numEvents != TOKENS + 1) {
-      throw new IllegalStateException(numEvents + " events came");
-    }
-  }
-
-  private static void together(Runnable read) {
-    Thread[] threads = new Thread[STREAMS];
-    for (int i = 0; i < STREAMS; i++) {
-      threads[i] = new Thread(read);
-      threads[i].start();
-    }
+  private static long[] atOnce(Supplier<long[]> stream) {
+    ExecutorService threads = Executors.newFixedThreadPool(STREAMS_AT_ONCE);
     try {
-      for (Thread thread : threads) {
-        thread.join();
-      }
+      List<Callable<long[]>> streams = Collections.nCopies(STREAMS_AT_ONCE, stream::get);
+      return threads.invokeAll(streams).stream()
+          .flatMapToLong(done -> Arrays.stream(result(done)))
+          .toArray();
     } catch (InterruptedException e) {
       throw new IllegalStateException("nobody interrupts the benchmark", e);
+    } finally {
+      threads.shutdown();
+    }
+  }
+
+  private static long[] result(Future<long[]> done) {
+    try {
+      return done.get();
+    } catch (InterruptedException | ExecutionException e) {
+      throw new IllegalStateException("a stream failed", e);
     }
   }
 

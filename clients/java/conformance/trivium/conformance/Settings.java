@@ -9,13 +9,14 @@ import trivium.client.CallSettings;
 import trivium.client.RetryPolicy;
 import trivium.client.Tls;
 import trivium.client.TriviumClient;
+import trivium.client.TriviumClientBuilder;
 
 /** Makes what a case says about client and call into the SDK's settings. */
 final class Settings {
   private Settings() {}
 
   static TriviumClient client(JsonObject given) {
-    TriviumClient.Builder builder = TriviumClient.builder();
+    TriviumClientBuilder builder = TriviumClient.builder();
     builder.target(given.get("target").getAsString());
     if (given.has("token")) {
       builder.token(given.get("token").getAsString());

@@ -41,7 +41,7 @@ public final class CallSettings {
   }
 
   /**
-   * Limits how long a stream may bring no message before it fails.
+   * Limits how long a stream may bring no message, while one is owed and read, before it fails.
    *
    * @param limit more than 0; {@code ChronoUnit.FOREVER.getDuration()} switches the limit off
    * @return a copy with this limit

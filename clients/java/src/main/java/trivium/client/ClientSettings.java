@@ -4,7 +4,7 @@ import io.grpc.Metadata;
 import java.time.Duration;
 
 /**
- * How a client talks to its server; see {@link TriviumClient.Builder} for what each means.
+ * How a client talks to its server; see {@link TriviumClientBuilder} for what each means.
  *
  * @param metadata sent with every call, the token included; not to be changed
  */

@@ -47,23 +47,7 @@ final class Connection extends Channel {
   }
 
   <Q, R> ManagedCall<Q, R> newManagedCall(MethodDescriptor<Q, R> method, CallOptions options) {
-    CallSettings call = options.getOption(CallSettings.KEY);
-    Duration timeout = call.timeout();
-    if (timeout == null && options.getDeadline() == null && hasOneResponse(method)) {
-      timeout = settings.timeout();
-    }
-    CallOptions limited = options;
-    if (timeout != null) {
-      limited = options.withDeadlineAfter(nanos(timeout), TimeUnit.NANOSECONDS);
-      if (options.getDeadline() != null) {
-        limited = limited.withDeadline(limited.getDeadline().minimum(options.getDeadline()));
-      }
-    }
-    return new ManagedCall<>(this, method, limited, call);
-  }
-
-  private static boolean hasOneResponse(MethodDescriptor<?, ?> method) {
-    return method.getType().serverSendsOneMessage();
+    return new ManagedCall<>(this, CallPlan.of(method, options, settings));
   }
 
   @Override

@@ -5,6 +5,7 @@ import java.io.Serializable;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import trivium.v1.ErrorReason;
 import trivium.v1.Usage;
 
 /** What is known about a failed call. Null: nothing, except for cause, which an error may lack. */
@@ -23,6 +24,21 @@ record ErrorFacts(
   ErrorFacts {
     metadata = Map.copyOf(metadata);
     fieldViolations = List.copyOf(fieldViolations);
+  }
+
+  /** A request that is larger than the client may send. */
+  static ErrorFacts tooLarge(int size, int limit, String requestId) {
+    return new ErrorFacts(
+        Status.Code.INVALID_ARGUMENT,
+        "the request has " + size + " bytes; the limit is " + limit,
+        ErrorReason.ERROR_REASON_INPUT_TOO_LARGE.name().substring("ERROR_REASON_".length()),
+        ErrorKind.INVALID_CALL,
+        Map.of("actual", Integer.toString(size), "limit", Integer.toString(limit)),
+        List.of(),
+        null,
+        requestId,
+        null,
+        null);
   }
 
   /** An error that the SDK found itself. */

@@ -16,6 +16,7 @@ final class IdleLimit {
   private final Runnable expire;
   private long wanted;
   private long since;
+  private boolean isSuspended;
   private boolean isOver;
   private ScheduledFuture<?> look;
 
@@ -49,6 +50,17 @@ final class IdleLimit {
     since = System.nanoTime();
   }
 
+  /** The server owes nothing from now on. */
+  synchronized void suspend() {
+    isSuspended = true;
+  }
+
+  /** The server owes a message again, from now on. */
+  synchronized void resume() {
+    isSuspended = false;
+    since = System.nanoTime();
+  }
+
   /** The call is over. */
   synchronized void end() {
     isOver = true;
@@ -70,7 +82,7 @@ final class IdleLimit {
       if (isOver) {
         return;
       }
-      long left = wanted > 0 ? since + limitNanos - System.nanoTime() : limitNanos;
+      long left = wanted > 0 && !isSuspended ? since + limitNanos - System.nanoTime() : limitNanos;
       if (left > 0) {
         lookIn(left);
         return;

@@ -2,24 +2,15 @@ package trivium.client;
 
 import com.google.protobuf.MessageLite;
 import io.grpc.Attributes;
-import io.grpc.CallOptions;
 import io.grpc.ClientCall;
 import io.grpc.Context;
-import io.grpc.Deadline;
 import io.grpc.Metadata;
-import io.grpc.MethodDescriptor;
 import io.grpc.Status;
-import java.util.List;
-import java.util.Map;
 import java.util.OptionalLong;
-import java.util.UUID;
-import java.util.concurrent.Executor;
-import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
-import trivium.v1.ErrorReason;
 
 /**
  * A call with the SDK's manners. Sends it as often as the retry policy says, as long as no message
@@ -32,11 +23,7 @@ import trivium.v1.ErrorReason;
  */
 final class ManagedCall<Q, R> extends ClientCall<Q, R> {
   private final Connection connection;
-  private final MethodDescriptor<Q, R> method;
-  private final CallOptions options;
-  private final CallSettings settings;
-  private final String requestId;
-  private final Context context = Context.current();
+  private final CallPlan<Q, R> plan;
   private final Attempts attempts;
 
   /** While an attempt runs gRPC itself hears the context; between two attempts this does. */
@@ -44,6 +31,7 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
       ended -> cancel("the context was cancelled", ended.cancellationCause());
 
   private volatile Listener<R> listener;
+  private volatile boolean isComplete;
   private Metadata headers;
   private Q request;
 
@@ -54,39 +42,40 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
   private long requested;
   private int numLaunched;
   private TriviumException refusal;
+  private boolean isHalfClosed;
   private boolean isCancelled;
   private boolean isOver;
 
-  private volatile boolean isComplete;
-
-  ManagedCall(
-      Connection connection,
-      MethodDescriptor<Q, R> method,
-      CallOptions options,
-      CallSettings settings) {
+  ManagedCall(Connection connection, CallPlan<Q, R> plan) {
     this.connection = connection;
-    this.method = method;
-    this.options = options;
-    this.settings = settings;
-    this.requestId =
-        settings.requestId() == null ? UUID.randomUUID().toString() : settings.requestId();
+    this.plan = plan;
     this.attempts =
         new Attempts(
             connection.settings().retry(),
-            this::remainingNanos,
+            plan::remainingNanos,
             () -> ThreadLocalRandom.current().nextDouble());
   }
 
   /** Returns the request id that all attempts are sent with. */
   String requestId() {
-    return requestId;
+    return plan.requestId();
+  }
+
+  /** Whether the answer's terminal event arrived. */
+  boolean isComplete() {
+    return isComplete;
+  }
+
+  /** Whether another request may be given; one that has only one is to be half-closed after it. */
+  boolean takesMore() {
+    return plan.hasOneRequest() || isReady();
   }
 
   @Override
   public void start(Listener<R> responseListener, Metadata requestHeaders) {
     listener = responseListener;
     headers = requestHeaders;
-    if (!hasOneRequest()) {
+    if (!plan.hasOneRequest()) {
       launch();
     }
   }
@@ -111,8 +100,8 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
     int size = ((MessageLite) message).getSerializedSize();
     int limit = connection.settings().maxMessageBytes();
     if (size > limit) {
-      refuse(tooLarge(size, limit));
-    } else if (hasOneRequest()) {
+      refuse(ErrorTypes.exception(ErrorFacts.tooLarge(size, limit, requestId())));
+    } else if (plan.hasOneRequest()) {
       request = message;
     } else {
       unlessOver(() -> attempt.sendMessage(message));
@@ -121,10 +110,16 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
 
   @Override
   public void halfClose() {
-    if (hasOneRequest()) {
+    if (plan.hasOneRequest()) {
       launch();
-    } else {
-      unlessOver(() -> attempt.halfClose());
+      return;
+    }
+    unlessOver(() -> attempt.halfClose());
+    synchronized (this) {
+      isHalfClosed = true;
+      if (idleLimit != null) {
+        idleLimit.resume();
+      }
     }
   }
 
@@ -158,59 +153,37 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
     if (current != null) {
       current.cancel(message == null && cause == null ? "cancelled by the caller" : message, cause);
     } else if (listener != null) {
-      finishAside(cancelled(Status.CANCELLED.withCause(cause)), new Metadata());
+      finishAside(cancelled(cause));
     }
   }
 
   @Override
   public boolean isReady() {
-    ClientCall<Q, R> current;
-    synchronized (this) {
-      current = attempt;
-    }
+    ClientCall<Q, R> current = attempt();
     return current != null && current.isReady();
   }
 
   @Override
   public void setMessageCompression(boolean isEnabled) {
-    if (attempt != null) {
-      attempt.setMessageCompression(isEnabled);
+    ClientCall<Q, R> current = attempt();
+    if (current != null) {
+      current.setMessageCompression(isEnabled);
     }
   }
 
   @Override
-  public synchronized Attributes getAttributes() {
-    return attempt == null ? Attributes.EMPTY : attempt.getAttributes();
+  public Attributes getAttributes() {
+    ClientCall<Q, R> current = attempt();
+    return current == null ? Attributes.EMPTY : current.getAttributes();
   }
 
-  /** Whether the answer's terminal event arrived. */
-  boolean isComplete() {
-    return isComplete;
+  private synchronized ClientCall<Q, R> attempt() {
+    return attempt;
   }
 
-  /** Whether another request may be given; one that has only one is to be half-closed after it. */
-  boolean takesMore() {
-    return hasOneRequest() || isReady();
-  }
-
-  private boolean hasOneRequest() {
-    return method.getType().clientSendsOneMessage();
-  }
-
-  private synchronized boolean isEnding() {
-    return refusal != null || isCancelled || isOver;
-  }
-
-  private long remainingNanos() {
-    Deadline ofCall = options.getDeadline();
-    Deadline ofContext = context.getDeadline();
-    long left = ofCall == null ? Long.MAX_VALUE : ofCall.timeRemaining(TimeUnit.NANOSECONDS);
-    return ofContext == null ? left : Math.min(left, ofContext.timeRemaining(TimeUnit.NANOSECONDS));
-  }
-
-  /** Sends an attempt. */
+  /** Sends an attempt, unless the call is over already. */
   private void launch() {
-    TriviumException early = null;
+    TriviumException early;
     int number;
     synchronized (this) {
       pause = null;
@@ -218,28 +191,28 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
       if (isOver) {
         return;
       }
-      if (refusal != null || isCancelled) {
-        early = refusal != null ? refusal : cancelled(Status.CANCELLED);
-      }
+      early = refusal == null && isCancelled ? cancelled(null) : refusal;
     }
     if (early != null) {
-      finishAside(early, new Metadata());
+      finishAside(early);
       return;
     }
     attempts.begin();
-    Context before = context.attach(); // the caller's, also where the timer's thread sends
+    Context before = plan.context().attach(); // also where the timer's thread sends
     try {
       send(number);
     } finally {
-      context.detach(before);
+      plan.context().detach(before);
     }
   }
 
   private void send(int number) {
-    ClientCall<Q, R> call = connection.channel().newCall(method, options);
-    Metadata own = connection.settings().requestMetadata(headers, settings, requestId);
-    IdleLimit limit = newIdleLimit();
-    call.start(new AttemptListener(limit), own);
+    ClientCall<Q, R> call = connection.channel().newCall(plan.method(), plan.options());
+    StreamCourse course = StreamCourse.of(plan.method());
+    IdleLimit limit = newIdleLimit(course);
+    call.start(
+        new AttemptListener<>(this, listener, course, limit),
+        connection.settings().requestMetadata(headers, plan.settings(), requestId()));
     long wanted;
     boolean isTooLate;
     synchronized (this) {
@@ -261,33 +234,47 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
     if (wanted > 0) {
       call.request((int) Math.min(Integer.MAX_VALUE, wanted));
     }
-    if (hasOneRequest()) {
+    if (plan.hasOneRequest()) {
       call.sendMessage(request);
       call.halfClose();
     }
   }
 
-  private IdleLimit newIdleLimit() {
-    if (method.getType().serverSendsOneMessage()) {
-      return null;
-    }
-    var duration =
-        settings.idleTimeout() == null
-            ? connection.settings().idleTimeout()
-            : settings.idleTimeout();
-    long nanos = Connection.nanos(duration);
+  /** Null for none. */
+  private IdleLimit newIdleLimit(StreamCourse course) {
+    long nanos = plan.idleNanos(course, connection.settings());
     if (nanos == Long.MAX_VALUE) {
       return null;
     }
     String text = "no message for " + nanos / 1e9 + " s";
-    return new IdleLimit(
-        connection.timer(),
-        nanos,
-        () -> refuse(local(ErrorKind.STREAM_IDLE_TIMEOUT, Status.Code.DEADLINE_EXCEEDED, text)));
+    ErrorFacts idle =
+        ErrorFacts.local(
+            ErrorKind.STREAM_IDLE_TIMEOUT, Status.Code.DEADLINE_EXCEEDED, text, requestId(), null);
+    return new IdleLimit(connection.timer(), nanos, () -> refuse(new TriviumException(idle)));
+  }
+
+  /** Notes the terminal event. */
+  void complete() {
+    isComplete = true;
+  }
+
+  /**
+   * Notes the first message. A server that has answered a stream of requests owes nothing until the
+   * caller half-closes.
+   */
+  synchronized void answered() {
+    if (idleLimit != null && !plan.hasOneRequest() && !isHalfClosed) {
+      idleLimit.suspend();
+    }
+  }
+
+  /** Whether no more messages are to be passed on. */
+  synchronized boolean isEnding() {
+    return refusal != null || isCancelled || isOver;
   }
 
   /** Ends the call with an error of the SDK's own. */
-  private void refuse(TriviumException error) {
+  void refuse(TriviumException error) {
     ClientCall<Q, R> current;
     synchronized (this) {
       if (isOver || isCancelled || refusal != null) {
@@ -301,59 +288,77 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
     }
   }
 
-  private TriviumException local(ErrorKind kind, Status.Code code, String message) {
-    return new TriviumException(ErrorFacts.local(kind, code, message, requestId, null));
+  /** Returns the error of refuse(), null where there was none. */
+  synchronized TriviumException refusal() {
+    return refusal;
   }
 
-  private TriviumException tooLarge(int size, int limit) {
-    return ErrorTypes.exception(
-        new ErrorFacts(
-            Status.Code.INVALID_ARGUMENT,
-            "the request has " + size + " bytes; the limit is " + limit,
-            ErrorReason.ERROR_REASON_INPUT_TOO_LARGE.name().substring("ERROR_REASON_".length()),
-            ErrorKind.INVALID_CALL,
-            Map.of("actual", Integer.toString(size), "limit", Integer.toString(limit)),
-            List.of(),
-            null,
-            requestId,
-            null,
-            null));
-  }
-
-  private TriviumException cancelled(Status status) {
-    String text =
-        connection.isClosed() ? "the client was closed" : "the call was cancelled by its caller";
-    return Thrown.cancelled(text, requestId, status.getCause());
-  }
-
-  private boolean isCancelledHere(Status status) {
-    if (connection.isClosed()) {
-      return true;
-    }
+  /** Whether an attempt ended so because of this side. */
+  boolean isCancelledHere(Status status) {
     synchronized (this) {
-      if (isCancelled) {
+      if (isCancelled || connection.isClosed()) {
         return true;
       }
     }
-    return status.getCode() == Status.Code.CANCELLED && context.isCancelled();
+    return status.getCode() == Status.Code.CANCELLED && plan.context().isCancelled();
+  }
+
+  /** Returns the error of a call that this side ended. cause: null where there is none. */
+  TriviumException cancelled(Throwable cause) {
+    String text =
+        connection.isClosed() ? "the client was closed" : "the call was cancelled by its caller";
+    return Thrown.cancelled(text, requestId(), cause);
+  }
+
+  Failure failure(Status status, Metadata trailers, boolean answerBegun) {
+    return connection.failures().read(status, trailers, requestId(), answerBegun);
+  }
+
+  /** Has the next attempt sent after a while. False where there is to be none. */
+  boolean sendAgain(Failure failure) {
+    OptionalLong delay =
+        plan.hasOneRequest() ? attempts.delayBeforeRetry(failure) : OptionalLong.empty();
+    if (delay.isEmpty()) {
+      return false;
+    }
+    synchronized (this) {
+      if (isCancelled) {
+        return false;
+      }
+      attempt = null;
+      try {
+        long nanos = delay.getAsLong();
+        pause = connection.timer().schedule(this::relaunch, nanos, TimeUnit.NANOSECONDS);
+      } catch (RejectedExecutionException e) {
+        return false; // the client was closed
+      }
+    }
+    plan.context().addListener(contextListener, Runnable::run);
+    connection.rest(this);
+    return true;
+  }
+
+  private void relaunch() {
+    plan.context().removeListener(contextListener);
+    connection.wake(this);
+    connection.forgetFailedConnection();
+    launch();
   }
 
   /** Ends the call from a thread that is not one of gRPC's callbacks. */
-  private void finishAside(TriviumException error, Metadata trailers) {
-    Executor given = options.getExecutor();
-    Executor executor = given == null ? ForkJoinPool.commonPool() : given;
-    executor.execute(() -> finish(error, trailers));
+  private void finishAside(TriviumException error) {
+    plan.executor().execute(() -> finish(error, new Metadata()));
   }
 
   /** Tells the listener the end, once. error: null where all went well. */
-  private void finish(TriviumException error, Metadata trailers) {
+  void finish(TriviumException error, Metadata trailers) {
     synchronized (this) {
       if (isOver) {
         return;
       }
       isOver = true;
     }
-    context.removeListener(contextListener);
+    plan.context().removeListener(contextListener);
     connection.wake(this);
     if (error == null) {
       listener.onClose(Status.OK, trailers);
@@ -361,123 +366,5 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
       Status status = error.code().toStatus().withDescription(error.getMessage());
       listener.onClose(status.withCause(error), trailers);
     }
-  }
-
-  /** Hears one attempt. gRPC calls it from one thread at a time. */
-  private final class AttemptListener extends Listener<R> {
-    private final StreamCourse course = StreamCourse.of(method);
-    private final IdleLimit limit;
-    private Metadata answerHeaders;
-    private boolean hasAnswer;
-
-    AttemptListener(IdleLimit limit) {
-      this.limit = limit;
-    }
-
-    @Override
-    public void onHeaders(Metadata received) {
-      answerHeaders = received; // held back: this attempt may yet be one that is sent again
-    }
-
-    @Override
-    public void onMessage(R message) {
-      if (limit != null) {
-        limit.touch();
-      }
-      if (isEnding()) {
-        return;
-      }
-      if (!hasAnswer) {
-        hasAnswer = true;
-        passHeaders();
-      }
-      String problem = course.accept(message);
-      if (problem != null) {
-        refuse(local(ErrorKind.TRUNCATED_STREAM, Status.Code.DATA_LOSS, problem));
-        return;
-      }
-      isComplete = course.isComplete();
-      listener.onMessage(message);
-    }
-
-    @Override
-    public void onReady() {
-      listener.onReady();
-    }
-
-    @Override
-    public void onClose(Status status, Metadata trailers) {
-      if (limit != null) {
-        limit.end();
-      }
-      if (course.isComplete()) {
-        end(null, trailers); // all was delivered; what follows takes nothing away
-        return;
-      }
-      TriviumException own;
-      synchronized (ManagedCall.this) {
-        own = refusal;
-      }
-      if (own != null) {
-        end(own, trailers);
-      } else if (status.isOk()) {
-        String problem = course.end();
-        end(
-            problem == null
-                ? null
-                : local(ErrorKind.TRUNCATED_STREAM, Status.Code.DATA_LOSS, problem),
-            trailers);
-      } else if (isCancelledHere(status)) {
-        end(cancelled(status), trailers);
-      } else {
-        fail(status, trailers);
-      }
-    }
-
-    private void fail(Status status, Metadata trailers) {
-      Failure failure = connection.failures().read(status, trailers, requestId, hasAnswer);
-      OptionalLong delay =
-          hasOneRequest() && !hasAnswer ? attempts.delayBeforeRetry(failure) : OptionalLong.empty();
-      if (delay.isEmpty() || !sleep(delay.getAsLong())) {
-        end(failure.error(), trailers);
-      }
-    }
-
-    private void end(TriviumException error, Metadata trailers) {
-      passHeaders();
-      finish(error, trailers);
-    }
-
-    private void passHeaders() {
-      if (answerHeaders != null) {
-        listener.onHeaders(answerHeaders);
-        answerHeaders = null;
-      }
-    }
-  }
-
-  /** Has the next attempt sent after a while. False where the client was closed meanwhile. */
-  private boolean sleep(long nanos) {
-    synchronized (this) {
-      attempt = null;
-      if (isCancelled) {
-        return false;
-      }
-      try {
-        pause = connection.timer().schedule(this::relaunch, nanos, TimeUnit.NANOSECONDS);
-      } catch (RejectedExecutionException e) {
-        return false;
-      }
-    }
-    context.addListener(contextListener, Runnable::run);
-    connection.rest(this);
-    return true;
-  }
-
-  private void relaunch() {
-    context.removeListener(contextListener);
-    connection.wake(this);
-    connection.forgetFailedConnection();
-    launch();
   }
 }

@@ -106,8 +106,8 @@ public final class Models {
   }
 
   /**
-   * Gives all models, then every change of one, until the stream is closed. Where long nothing
-   * changes, the call needs a longer idle timeout.
+   * Gives all models, then every change of one, until the stream is closed. It has no idle timeout
+   * unless one is set for the call.
    *
    * @return the events; to be closed
    */

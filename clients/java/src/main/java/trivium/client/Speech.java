@@ -154,8 +154,7 @@ public final class Speech {
    *
    * @param setup what to recognise, and how
    * @return the stream, to which the sound is to be sent; to be closed. Where nothing is to be sent
-   *     for long, send KeepAlive; where the server may be silent for long, since nobody speaks,
-   *     give the call a longer idle timeout
+   *     for long, send KeepAlive every 15 seconds
    */
   public DuplexStream<StreamRecognizeRequest, StreamRecognizeResponse> streamRecognize(
       StreamRecognizeSetup setup) {

@@ -51,6 +51,11 @@ abstract class StreamCourse {
     isComplete = true;
   }
 
+  /** Whether the server may be silent for long although all is well, so that no idle limit fits. */
+  boolean mayBeSilent() {
+    return true;
+  }
+
   /** Takes the next message. Returns what is wrong, null where nothing is. */
   abstract String accept(Object message);
 
@@ -79,6 +84,11 @@ abstract class StreamCourse {
     Numbered(FieldDescriptor sequence, FieldDescriptor completed) {
       this.sequence = sequence;
       this.completed = completed;
+    }
+
+    @Override
+    boolean mayBeSilent() {
+      return false;
     }
 
     @Override

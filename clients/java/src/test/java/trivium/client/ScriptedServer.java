@@ -19,6 +19,8 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import trivium.v1.ContentDelta;
 import trivium.v1.CountTokensRequest;
 import trivium.v1.CountTokensResponse;
@@ -33,6 +35,14 @@ import trivium.v1.TextGenerationServiceGrpc;
 /** A real gRPC server on a free port whose answers a test writes: one act for each call in turn. */
 final class ScriptedServer implements AutoCloseable {
   static final long PATIENCE_S = 10;
+
+  /** Of the server, which would tell of every client that speaks TLS to it. */
+  private static final Logger LOG =
+      Logger.getLogger("io.grpc.netty.shaded.io.grpc.netty.NettyServerTransport");
+
+  static {
+    LOG.setLevel(Level.WARNING);
+  }
 
   /** What one call does; the last act of a script serves all further calls. */
   interface Act<Q, R> extends BiConsumer<Q, ServerCallStreamObserver<R>> {}

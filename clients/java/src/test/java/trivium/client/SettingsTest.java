@@ -77,7 +77,7 @@ class SettingsTest {
 
   @Test
   void certificatesThatCannotBeReadAreRefusedAtOnce() {
-    TriviumClient.Builder builder =
+    TriviumClientBuilder builder =
         TriviumClient.builder()
             .target("models.test:1")
             .tls(Tls.systemRoots().clientCertificate("no certificate", "no key"));

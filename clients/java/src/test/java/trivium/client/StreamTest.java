@@ -24,8 +24,7 @@ import trivium.v1.StreamGenerateResponse;
 
 @Timeout(30)
 class StreamTest {
-  private static final CallSettings HASTY =
-      CallSettings.DEFAULT.idleTimeout(Duration.ofSeconds(1));
+  private static final CallSettings HASTY = CallSettings.DEFAULT.idleTimeout(Duration.ofSeconds(1));
 
   @Test
   void piecesAreTheText() {
@@ -156,6 +155,19 @@ class StreamTest {
       assertThrows(IllegalStateException.class, () -> stream.send(items("late")));
       assertTrue(stream.next().hasCompleted());
       assertFalse(stream.hasNext());
+    }
+  }
+
+  @Test
+  void silenceOfAServerThatListensIsNoFailure() throws Exception {
+    try (ScriptedServer server = ScriptedServer.embedding();
+        TriviumClient client = server.client();
+        var stream =
+            client.embeddings().with(HASTY).streamEmbed(EmbedConfig.getDefaultInstance())) {
+      stream.next();
+      TimeUnit.MILLISECONDS.sleep(1500);
+      stream.halfClose();
+      assertTrue(stream.next().hasCompleted());
     }
   }
 

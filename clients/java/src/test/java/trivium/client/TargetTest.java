@@ -57,9 +57,9 @@ class TargetTest {
 
   @Test
   void urlAndTlsMustAgree() {
-    TriviumClient.Builder plain = TriviumClient.builder().target("http://models.test:1").tls(true);
+    TriviumClientBuilder plain = TriviumClient.builder().target("http://models.test:1").tls(true);
     assertThrows(IllegalArgumentException.class, plain::build);
-    TriviumClient.Builder encrypted =
+    TriviumClientBuilder encrypted =
         TriviumClient.builder().target("https://models.test").tls(false);
     assertThrows(IllegalArgumentException.class, encrypted::build);
     TriviumClient.builder().target("https://models.test").tls(true).build().close();
