@@ -25,6 +25,8 @@ const ROUNDS: usize = 20;
 const CALLS: usize = 250;
 const STREAMS: usize = 10;
 const CONCURRENT: usize = 64;
+/// As the crate's manifest asks for it.
+const TONIC: &str = "0.14";
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -35,19 +37,30 @@ async fn main() -> Outcome<()> {
     }
     let (server, target) = start_server()?;
     let sdk = Sdk(Client::new(&target)?);
-    let stub = Stub(Endpoint::from_shared(format!("http://{target}"))?.connect().await?);
-    let mut costs = [Costs::default(), Costs::default()];
+    // with hyper's own windows, h2 would end the connection over the many small messages that wait in 64 streams
+    let endpoint = Endpoint::from_shared(format!("http://{target}"))?
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size((1 << 31) - 1);
+    let stub = Stub(endpoint.connect().await?);
+    let (mut by_sdk, mut by_stub) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
-        let mut kept = [Costs::default(), Costs::default()];
-        measure(&sdk, &mut kept[0]).await?;
-        measure(&stub, &mut kept[1]).await?;
+        let (sdk, stub) = (measure(&sdk).await?, measure(&stub).await?);
         if round > 0 {
-            costs.iter_mut().zip(kept).for_each(|(all, new)| all.add(new)); // the first round warms up
+            by_sdk.push(sdk); // the first round warms up
+            by_stub.push(stub);
         }
     }
     drop(server);
-    let [sdk, stub] = costs.map(Costs::print);
-    println!("{}", json!({"language": "rust", "rounds": ROUNDS, "concurrent": CONCURRENT, "sdk": sdk, "stub": stub}));
+    let mut both = |thing: fn(&mut Round) -> &mut Cost| json!({"stub": print(&mut by_stub, thing), "sdk": print(&mut by_sdk, thing)});
+    let line = json!({
+        "language": "rust",
+        "runtime": format!("rustc {}, tonic {TONIC}", env!("TRIVIUM_RUST_VERSION")),
+        "rounds": ROUNDS,
+        "unary_call": both(|round| &mut round.call),
+        "streamed_token": both(|round| &mut round.token),
+        "streamed_token_64_at_once": both(|round| &mut round.token_of_many),
+    });
+    println!("{line}");
     Ok(())
 }
 
@@ -109,80 +122,82 @@ fn input() -> GenerationInput {
     GenerationInput::new("model", "What is photosynthesis, in one sentence?")
 }
 
-/// Microseconds of each thing, and of the processor for all of them.
+/// What one way cost in one round.
 #[derive(Default)]
-struct Costs {
-    calls: Vec<f64>,
-    calls_cpu: f64,
-    tokens: Vec<f64>,
-    tokens_cpu: f64,
-    concurrent: f64,
-    concurrent_cpu: f64,
+struct Round {
+    call: Cost,
+    token: Cost,
+    token_of_many: Cost,
 }
 
-async fn measure(way: &impl Way, costs: &mut Costs) -> Outcome<()> {
+/// Microseconds of each thing, and of the processor for one.
+#[derive(Default)]
+struct Cost {
+    times: Vec<f64>,
+    cpu: f64,
+}
+
+impl Cost {
+    fn of(times: Vec<f64>, processor: f64) -> Self {
+        Self { cpu: processor / times.len() as f64, times }
+    }
+}
+
+async fn measure(way: &impl Way) -> Outcome<Round> {
     let cpu = processor_us()?;
+    let mut times = Vec::with_capacity(CALLS);
     for _ in 0..CALLS {
         let begun = Instant::now();
         way.count().await?;
-        costs.calls.push(microseconds(begun, Instant::now()));
+        times.push(microseconds(begun, Instant::now()));
     }
-    costs.calls_cpu += processor_us()? - cpu;
+    let call = Cost::of(times, processor_us()? - cpu);
 
     let cpu = processor_us()?;
+    let mut times = Vec::with_capacity(STREAMS * TOKENS);
     for _ in 0..STREAMS {
-        let times = way.stream().await?;
-        costs.tokens.extend(times.windows(2).map(|pair| microseconds(pair[0], pair[1])));
+        times.extend(gaps(&way.stream().await?));
     }
-    costs.tokens_cpu += processor_us()? - cpu;
+    let token = Cost::of(times, processor_us()? - cpu);
 
-    let (begun, cpu) = (Instant::now(), processor_us()?);
+    let cpu = processor_us()?;
     let streams = tokio::task::LocalSet::new();
     let tasks: Vec<_> = (0..CONCURRENT)
         .map(|_| {
             let way = way.clone();
-            streams.spawn_local(async move { way.stream().await.map(|times| times.len()).map_err(|it| it.to_string()) })
+            streams.spawn_local(async move { way.stream().await.map_err(|error| error.to_string()) })
         })
         .collect();
     streams.await;
+    let mut times = Vec::with_capacity(CONCURRENT * TOKENS);
     for task in tasks {
-        assert_eq!(task.await??, TOKENS);
+        times.extend(gaps(&task.await??));
     }
-    costs.concurrent += microseconds(begun, Instant::now());
-    costs.concurrent_cpu += processor_us()? - cpu;
-    Ok(())
+    let token_of_many = Cost::of(times, processor_us()? - cpu);
+    Ok(Round { call, token, token_of_many })
 }
 
-impl Costs {
-    fn add(&mut self, other: Self) {
-        self.calls.extend(other.calls);
-        self.tokens.extend(other.tokens);
-        self.calls_cpu += other.calls_cpu;
-        self.tokens_cpu += other.tokens_cpu;
-        self.concurrent += other.concurrent;
-        self.concurrent_cpu += other.concurrent_cpu;
-    }
+fn gaps(times: &[Instant]) -> impl Iterator<Item = f64> {
+    assert_eq!(times.len(), TOKENS);
+    times.windows(2).map(|pair| microseconds(pair[0], pair[1]))
+}
 
-    fn print(mut self) -> Value {
-        let tokens = (ROUNDS * CONCURRENT * TOKENS) as f64;
-        json!({
-            "unary_us": {"p50": quantile(&mut self.calls, 0.5), "p99": quantile(&mut self.calls, 0.99),
-                         "cpu": rounded(self.calls_cpu / (ROUNDS * CALLS) as f64)},
-            "token_us": {"p50": quantile(&mut self.tokens, 0.5), "p99": quantile(&mut self.tokens, 0.99),
-                         "cpu": rounded(self.tokens_cpu / (ROUNDS * STREAMS * TOKENS) as f64)},
-            "concurrent": {"tokens_per_s": (tokens / self.concurrent * 1e6).round(),
-                           "cpu_us_per_token": rounded(self.concurrent_cpu / tokens)},
-        })
-    }
+/// The medians over all rounds of one thing.
+fn print(rounds: &mut [Round], thing: impl Fn(&mut Round) -> &mut Cost) -> Value {
+    let mut median = |figure: &dyn Fn(&mut Cost) -> f64| {
+        let mut figures: Vec<_> = rounds.iter_mut().map(|round| figure(thing(round))).collect();
+        (quantile(&mut figures, 0.5) * 100.0).round() / 100.0
+    };
+    json!({
+        "p50_us": median(&|cost| quantile(&mut cost.times, 0.5)),
+        "p99_us": median(&|cost| quantile(&mut cost.times, 0.99)),
+        "cpu_us": median(&|cost| cost.cpu),
+    })
 }
 
 fn quantile(values: &mut [f64], at: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    rounded(values[((values.len() - 1) as f64 * at) as usize])
-}
-
-fn rounded(microseconds: f64) -> f64 {
-    (microseconds * 100.0).round() / 100.0
+    values[((values.len() - 1) as f64 * at) as usize]
 }
 
 fn microseconds(from: Instant, to: Instant) -> f64 {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -34,8 +35,12 @@ pub(crate) async fn serve() -> Result<(), Box<dyn std::error::Error>> {
         let service = service_fn(move |request: http::Request<Incoming>| {
             let is_stream = request.uri().path().ends_with("StreamGenerate");
             let messages = if is_stream { stream.clone() } else { count.clone() };
-            let answer = http::Response::builder().header("content-type", "application/grpc");
-            std::future::ready(answer.body(Answer { messages: messages.into(), is_over: false }))
+            async {
+                let mut body = request.into_body();
+                while poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await.is_some() {}
+                let answer = http::Response::builder().header("content-type", "application/grpc");
+                answer.body(Answer { messages: messages.into(), is_over: false })
+            }
         });
         let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         tokio::spawn(serving.serve_connection(TokioIo::new(connection), service));

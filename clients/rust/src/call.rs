@@ -122,6 +122,11 @@ impl Ending {
             request_id: call.request_id.clone(),
         }
     }
+
+    /// Whether the caller may still send requests, as of the last poll.
+    pub(crate) fn may_still_send(&self) -> bool {
+        self.refused.is_some()
+    }
 }
 
 impl Future for Ending {

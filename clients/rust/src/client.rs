@@ -112,7 +112,8 @@ impl Builder {
         self
     }
 
-    /// How long a stream may bring nothing before it fails. Default: 60 s. `Duration::MAX` is for ever.
+    /// How long a stream may bring nothing before it fails; see
+    /// [`StreamCall::idle_timeout`](crate::StreamCall::idle_timeout). Default: 60 s. `Duration::MAX` is for ever.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.0.idle_timeout = timeout;

@@ -12,6 +12,9 @@ include!(concat!(env!("OUT_DIR"), "/calls.rs"));
 
 /// An event of a stream of the contract.
 pub trait StreamEvent: Message + Default + Send + 'static {
+    /// Whether the stream may be silent for long although nothing is wrong: it has no idle limit unless it is given one.
+    const IS_QUIET: bool = false;
+
     /// Its place in the stream, from 0 and without gaps; `None` where the events of the stream are not counted.
     fn sequence(&self) -> Option<i64>;
 
@@ -24,6 +27,8 @@ pub trait StreamEvent: Message + Default + Send + 'static {
 
 /// The load is over when the model is ready.
 impl StreamEvent for LoadModelResponse {
+    const IS_QUIET: bool = true;
+
     fn sequence(&self) -> Option<i64> {
         None
     }
@@ -41,6 +46,8 @@ impl StreamEvent for LoadModelResponse {
 macro_rules! watch {
     ($($event:ty),*) => {
         $(impl StreamEvent for $event {
+            const IS_QUIET: bool = true;
+
             fn sequence(&self) -> Option<i64> {
                 None
             }

@@ -14,6 +14,12 @@ const RUST_VERSION: &str = env!("TRIVIUM_RUST_VERSION");
 /// Below this the server takes pings for abuse.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How much of a stream the server may send ahead of its reader.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// As large as HTTP/2 knows, so that streams which nobody reads hold up no other. h2 (since 0.4.16) also derives from it
+/// how many small messages may wait unread before it takes the server for hostile and ends the connection: at hyper's
+/// default, about twelve thousand tokens of all streams together.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 /// Certificates of an encrypted connection, as PEM.
 ///
@@ -194,6 +200,8 @@ fn endpoint(target: &Target, encryption: &Encryption) -> Result<Endpoint, Error>
     let endpoint = Endpoint::from(uri)
         .user_agent(format!("trivium-rust/{VERSION}"))
         .map_err(|error| refused(&error))?
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(false);

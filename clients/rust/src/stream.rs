@@ -171,13 +171,18 @@ impl<Res: StreamEvent> EventStream<Res> {
         if self.deadline.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
             return Poll::Ready(self.call.late());
         }
-        if !matches!(self.phase, Phase::Waiting(_)) {
-            ready!(self.idle.poll(cx));
-            let message = format!("no event for {:?}", self.idle.limit);
-            let id = &self.call.request_id;
-            return Poll::Ready(Error::of_kind(Kind::StreamIdleTimeout, Code::DeadlineExceeded, message, id));
+        if matches!(self.phase, Phase::Waiting(_)) || self.is_listened_to() {
+            return Poll::Pending;
         }
-        Poll::Pending
+        ready!(self.idle.poll(cx));
+        let message = format!("no event for {:?}", self.idle.limit);
+        let id = &self.call.request_id;
+        Poll::Ready(Error::of_kind(Kind::StreamIdleTimeout, Code::DeadlineExceeded, message, id))
+    }
+
+    /// Whether the server has answered and waits for what the caller may still say, which may take long.
+    fn is_listened_to(&self) -> bool {
+        self.course.has_begun() && self.ending.may_still_send()
     }
 
     fn cancelled(&self, message: &str) -> Error {

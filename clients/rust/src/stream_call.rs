@@ -28,7 +28,7 @@ use crate::transport::{Requests, Transport};
 /// use std::time::Duration;
 /// use trivium::v1::WatchModelsRequest;
 ///
-/// let mut events = client.models().watch_models(WatchModelsRequest {}).idle_timeout(Duration::MAX).await?;
+/// let mut events = client.models().watch_models(WatchModelsRequest {}).timeout(Duration::from_secs(600)).await?;
 /// while let Some(event) = events.next().await {
 ///     println!("{:?}", event?);
 /// }
@@ -78,7 +78,9 @@ impl<Res> StreamCall<Res> {
         self
     }
 
-    /// How long the stream may bring nothing before it fails. Default: the client's, 60 s. `Duration::MAX` is for ever.
+    /// How long the stream may bring nothing before it fails. Default: the client's, 60 s; none for watches and
+    /// `load_model`, which may have nothing to say. `Duration::MAX` is for ever. While the caller may still send requests
+    /// it counts only until the first event: a microphone may be silent for long.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.options.idle_timeout = Some(timeout);
         self
@@ -92,7 +94,8 @@ impl<Res: StreamEvent> StreamCall<Res> {
         let settings = &self.transport.settings;
         let max_attempts = if matches!(self.requests, Requests::Many(_)) { 1 } else { u32::MAX };
         let call = Call::prepare(&self.transport, self.path, &mut self.options, None, max_attempts)?;
-        let idle_limit = self.options.idle_timeout.unwrap_or(settings.idle_timeout);
+        let default = if Res::IS_QUIET { Duration::MAX } else { settings.idle_timeout };
+        let idle_limit = self.options.idle_timeout.unwrap_or(default);
         let checked = crate::settings::checked_limit("idle_timeout", idle_limit).and_then(|()| match &self.requests {
             Requests::One(Some(request)) => checked_size(request, settings.max_message_size),
             _ => Ok(()),

@@ -46,7 +46,7 @@ impl Trouble {
             if error.is::<tonic::TimeoutExpired>() {
                 return Some(Self::Deadline);
             }
-            if error.is::<rustls::Error>() || is_late_alert(error) {
+            if error.is::<rustls::Error>() {
                 return Some(Self::Tls);
             }
             if error.is::<tonic::ConnectError>() {
@@ -66,11 +66,6 @@ impl Trouble {
     pub(crate) fn is_connect(self) -> bool {
         matches!(self, Self::Refused | Self::Connect)
     }
-}
-
-/// A server that misses the client's certificate says so after the handshake; HTTP/2 keeps only the words of it.
-fn is_late_alert(error: Cause<'_>) -> bool {
-    error.is::<io::Error>() && error.to_string().contains("received fatal alert")
 }
 
 /// What a stream that the server reset means, see "Errors" of gRPC over HTTP/2.

@@ -10,7 +10,9 @@ use scripted::{Server, Step, answer, completed, delta, fail, ok, started};
 use tokio::time::{sleep, timeout};
 use trivium::v1::stream_recognize_request::Request;
 use trivium::v1::stream_recognize_response::Event;
-use trivium::v1::{GenerationInput, GoAway, StreamGenerateRequest, StreamRecognizeResponse, WatchModelsRequest};
+use trivium::v1::{
+    GenerationInput, GoAway, StreamGenerateRequest, StreamRecognizeResponse, WatchModelsRequest, WatchModelsResponse,
+};
 use trivium::{Bytes, CallEnded, Client, Code, EventStream, Kind};
 
 fn request() -> StreamGenerateRequest {
@@ -107,6 +109,41 @@ async fn the_idle_limit_counts_while_the_caller_waits_and_not_while_it_works() {
         event.unwrap();
         sleep(Duration::from_millis(200)).await;
     }
+}
+
+#[tokio::test]
+async fn the_idle_limit_counts_before_the_first_event_and_after_the_last_request_but_not_between() {
+    let limit = Duration::from_millis(150);
+    let silent = Server::start(vec![vec![Step::Hang]]).await;
+    let (_sender, requests) = trivium::requests(1);
+    let call = silent.client().speech().stream_recognize(requests).idle_timeout(limit);
+    let error = call.await.unwrap().next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), Some(Kind::StreamIdleTimeout));
+
+    let listening = Server::start(vec![vec![scripted::send(&StreamRecognizeResponse::default()), Step::Hang]]).await;
+    let (sender, requests) = trivium::requests(1);
+    let call = listening.client().speech().stream_recognize(requests).idle_timeout(limit);
+    let mut stream = call.await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    assert!(timeout(4 * limit, stream.next()).await.is_err(), "nothing happens while the caller may speak");
+    drop(sender);
+    let half_closed = Instant::now();
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), Some(Kind::StreamIdleTimeout));
+    assert!(half_closed.elapsed() >= limit);
+}
+
+#[tokio::test]
+async fn a_watch_may_be_silent() {
+    let event = WatchModelsResponse::default();
+    let wait = Step::Wait(Duration::from_millis(300));
+    let server = Server::start(vec![vec![scripted::send(&event), wait, scripted::send(&event), Step::Hang]]).await;
+    let client = Client::builder().target(server.target()).idle_timeout(Duration::from_millis(50)).build().unwrap();
+    let mut watch = client.models().watch_models(WatchModelsRequest {}).await.unwrap();
+    assert!(watch.next().await.unwrap().is_ok() && watch.next().await.unwrap().is_ok());
+
+    let call = client.models().watch_models(WatchModelsRequest {}).idle_timeout(Duration::from_millis(50));
+    assert_eq!(error_after_one(call.await.unwrap()).await.kind(), Some(Kind::StreamIdleTimeout));
 }
 
 #[tokio::test]
@@ -216,12 +253,10 @@ async fn closing_a_client_ends_its_calls_and_later_ones() {
     let server = Server::start(vec![vec![started(0), Step::Hang]]).await;
     let client = server.client();
     let stream = client.text().stream_generate(request()).await.unwrap();
-    let closing = client.clone();
-    tokio::spawn(async move {
-        sleep(Duration::from_millis(100)).await;
-        closing.close();
-    });
-    assert_eq!(error_after_one(stream).await.kind(), Some(Kind::Cancelled));
+    let reading = tokio::spawn(error_after_one(stream));
+    sleep(Duration::from_millis(100)).await;
+    client.close();
+    assert_eq!(reading.await.unwrap().kind(), Some(Kind::Cancelled));
     let mut later = client.text().stream_generate(request()).await.unwrap();
     assert_eq!(later.next().await.unwrap().unwrap_err().kind(), Some(Kind::Cancelled));
 }
@@ -243,6 +278,19 @@ async fn next_may_be_dropped_without_loss() {
         }
     }
     assert_eq!(count, 3);
+}
+
+#[tokio::test]
+async fn many_small_messages_may_wait_unread() {
+    const COUNT: i64 = 20_000;
+    let tokens = (1..=COUNT).map(|sequence| delta(sequence, "x"));
+    let script: Vec<_> = [started(0)].into_iter().chain(tokens).chain([completed(COUNT + 1), ok()]).collect();
+    let server = Server::start(vec![script]).await;
+    let client = server.client();
+    let late = client.text().stream_generate(request()).await.unwrap();
+    assert_eq!(text_of(&client).await.0.len(), COUNT as usize);
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(late.into_text().read_all().await.unwrap().len(), COUNT as usize);
 }
 
 #[tokio::test]
