@@ -2,8 +2,12 @@
 
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type MessageInitShape } from "@bufbuild/protobuf";
-import { AudioEncoding, type StreamRecognizeRequestSchema, TriviumClient } from "@trivium/client";
+import {
+  AudioEncoding,
+  type MessageInitShape,
+  type StreamRecognizeRequestSchema,
+  TriviumClient,
+} from "@trivium/client";
 
 const CHUNK_S = 0.1;
 

@@ -6,19 +6,29 @@ import { TriviumError } from "./errors.js";
 /** The calls of a client that are under way. */
 export class OpenCalls {
   readonly #scopes = new Set<CallScope>();
+  readonly #groups = new Map<AbortSignal, SignalGroup>();
   #isClosed = false;
 
-  /** Takes a call that begins. It is aborted at once where the client is closed. */
+  /** Takes a call that begins. It is aborted at once where the client is closed or the caller's signal is aborted. */
   add(scope: CallScope): void {
+    this.#scopes.add(scope);
+    const signal = scope.callersSignal;
     if (this.#isClosed) {
       scope.abort(cancelled("the client was closed", scope.requestId));
+    } else if (signal) {
+      const group = this.#groups.get(signal) ?? new SignalGroup(signal);
+      this.#groups.set(signal, group);
+      group.add(scope);
     }
-    this.#scopes.add(scope);
   }
 
   /** Forgets a call that is over. */
   delete(scope: CallScope): void {
     this.#scopes.delete(scope);
+    const signal = scope.callersSignal;
+    if (signal && this.#groups.get(signal)?.delete(scope)) {
+      this.#groups.delete(signal);
+    }
   }
 
   /** Ends all calls, and those that come. */
@@ -30,38 +40,57 @@ export class OpenCalls {
   }
 }
 
-/** One call. Its signal is aborted when the call is ended on this side; `verdict` says why. */
-export class CallScope {
-  readonly requestId: string;
-  readonly #controller = new AbortController();
-  readonly #callersSignal: AbortSignal | undefined;
-  readonly #calls: OpenCalls;
-  #hasBegun = false;
-  #verdict: TriviumError | undefined;
+/** The calls with one signal of a caller. They share a listener: Node warns of a leak where a signal has more than ten. */
+class SignalGroup {
+  readonly #scopes = new Set<CallScope>();
 
-  constructor(requestId: string, callersSignal: AbortSignal | undefined, calls: OpenCalls) {
-    this.requestId = requestId;
-    this.#callersSignal = callersSignal;
-    this.#calls = calls;
-  }
-
-  /** The call begins: from here on the caller's signal and the client end it. May be called again. */
-  begin(): void {
-    if (this.#hasBegun) {
-      return;
-    }
-    this.#hasBegun = true;
-    this.#calls.add(this);
-    if (this.#callersSignal?.aborted) {
-      this.#onAbort();
-    } else {
-      this.#callersSignal?.addEventListener("abort", this.#onAbort);
-    }
+  constructor(readonly signal: AbortSignal) {
+    signal.addEventListener("abort", this.#onAbort);
   }
 
   readonly #onAbort = () => {
-    this.abort(cancelled("the call was cancelled", this.requestId, this.#callersSignal?.reason));
+    for (const scope of this.#scopes) {
+      scope.abort(cancelled("the call was cancelled", scope.requestId, this.signal.reason));
+    }
   };
+
+  add(scope: CallScope): void {
+    this.#scopes.add(scope);
+    if (this.signal.aborted) {
+      this.#onAbort();
+    }
+  }
+
+  /** Tells whether it was the last one. */
+  delete(scope: CallScope): boolean {
+    this.#scopes.delete(scope);
+    if (this.#scopes.size > 0) {
+      return false;
+    }
+    this.signal.removeEventListener("abort", this.#onAbort);
+    return true;
+  }
+}
+
+/** One call. Its signal is aborted when the call is ended on this side; `verdict` says why. */
+export class CallScope {
+  readonly #controller = new AbortController();
+  #hasBegun = false;
+  #verdict: TriviumError | undefined;
+
+  constructor(
+    readonly requestId: string,
+    readonly callersSignal: AbortSignal | undefined,
+    readonly calls: OpenCalls,
+  ) {}
+
+  /** The call begins: from here on the caller's signal and the client end it. May be called again. */
+  begin(): void {
+    if (!this.#hasBegun) {
+      this.#hasBegun = true;
+      this.calls.add(this);
+    }
+  }
 
   /** What the transport is given. */
   get signal(): AbortSignal {
@@ -100,8 +129,7 @@ export class CallScope {
 
   /** Lets go of the caller's signal and the client. The call is over. */
   release(): void {
-    this.#callersSignal?.removeEventListener("abort", this.#onAbort);
-    this.#calls.delete(this);
+    this.calls.delete(this);
   }
 }
 

@@ -21,6 +21,9 @@ export function http2Client(sessions: Sessions): UniversalClientFn {
       opening.then(cancel, () => undefined);
       throw reason;
     });
+    if (stream.session) {
+      sessions.made(stream.session);
+    }
     const exchange = new Exchange(stream, session, signal);
     void exchange.send(body);
     const headers = await exchange.response;

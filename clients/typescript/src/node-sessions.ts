@@ -1,7 +1,7 @@
 // HTTP/2 connections of the client for Node: one to an address, round robin where a name has several.
 
 import { lookup } from "node:dns/promises";
-import type { ClientSessionOptions, SecureClientSessionOptions } from "node:http2";
+import type { ClientSessionOptions, Http2Session, SecureClientSessionOptions } from "node:http2";
 import { connect, isIP, type LookupFunction } from "node:net";
 import { Http2SessionManager, type Http2SessionOptions } from "@connectrpc/connect-node";
 import { isLocal, type Target } from "./target.js";
@@ -23,9 +23,33 @@ const systemLookup: AddressLookup = async (host) => {
 };
 
 /** Gives each call the connection that it is to use. */
-export interface Sessions {
-  next(): Promise<Http2SessionManager>;
-  close(): void;
+export abstract class Sessions {
+  readonly #open = new Set<Http2Session>();
+
+  /** Returns the one for the next call. */
+  abstract next(): Promise<Http2SessionManager>;
+
+  protected abstract all(): Iterable<Http2SessionManager>;
+
+  /** Remembers a connection that was made, until it is closed. */
+  made(session: Http2Session): void {
+    if (!this.#open.has(session)) {
+      this.#open.add(session);
+      session.once("close", () => this.#open.delete(session));
+    }
+  }
+
+  /** Closes all connections, once their calls are over. */
+  close(): void {
+    for (const session of this.all()) {
+      if (session.state() === "connecting" || session.state() === "verifying") {
+        session.abort();
+      }
+    }
+    for (const session of this.#open) {
+      session.close(); // abort() of the manager would tell the server of an error
+    }
+  }
 }
 
 /** Returns the connections to a target. Nothing is connected before the first call. */
@@ -47,19 +71,21 @@ export function sessionsTo(
   return new RoundRobin(() => addressesOf(target.host), authority, options);
 }
 
-class OneSession implements Sessions {
-  constructor(readonly session: Http2SessionManager) {}
+class OneSession extends Sessions {
+  constructor(readonly session: Http2SessionManager) {
+    super();
+  }
 
-  async next(): Promise<Http2SessionManager> {
+  override async next(): Promise<Http2SessionManager> {
     return this.session;
   }
 
-  close(): void {
-    this.session.abort();
+  protected override *all(): Iterable<Http2SessionManager> {
+    yield this.session;
   }
 }
 
-class RoundRobin implements Sessions {
+class RoundRobin extends Sessions {
   readonly #sessions = new Map<string, Http2SessionManager>();
   #addresses: readonly string[] = [];
   #lookedUpAt = Number.NEGATIVE_INFINITY;
@@ -69,9 +95,11 @@ class RoundRobin implements Sessions {
     readonly addresses: () => Promise<readonly string[]>,
     readonly authority: string,
     readonly options: SessionOptions,
-  ) {}
+  ) {
+    super();
+  }
 
-  async next(): Promise<Http2SessionManager> {
+  override async next(): Promise<Http2SessionManager> {
     const session = this.#of(await this.#address());
     if (session.state() === "error") {
       this.#lookedUpAt = Number.NEGATIVE_INFINITY; // the machine may be gone for good
@@ -97,10 +125,8 @@ class RoundRobin implements Sessions {
     return session;
   }
 
-  close(): void {
-    for (const session of this.#sessions.values()) {
-      session.abort();
-    }
+  protected override all(): Iterable<Http2SessionManager> {
+    return this.#sessions.values();
   }
 }
 

@@ -1,5 +1,7 @@
 // What both entry points export.
 
+// To make messages with, and to name what makes one.
+export { create, type MessageInitShape } from "@bufbuild/protobuf";
 export type { AnalysisClient } from "./analysis.js";
 export type { Call } from "./caller.js";
 export { denseVector, type EmbeddingsClient, type VectorOptions } from "./embeddings.js";

@@ -221,6 +221,24 @@ test("a call that is cancelled says so, at the server too, and lets go of the si
   );
 });
 
+test("many calls share a signal", async () => {
+  await served(
+    () => undefined,
+    async (client, server) => {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const pending = Array.from({ length: 20 }, () => failure(client.text.countTokens({}, { signal })));
+      while (server.calls.length < 20) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      assert.equal(getEventListeners(signal, "abort").length, 1);
+      controller.abort();
+      assert.ok((await Promise.all(pending)).every(({ kind }) => kind === "cancelled"));
+      assert.equal(getEventListeners(signal, "abort").length, 0);
+    },
+  );
+});
+
 test("a call that is cancelled before it begins is not sent", async () => {
   await served(answered, async (client, server) => {
     const error = await failure(client.text.countTokens({}, { signal: AbortSignal.abort() }));
@@ -242,6 +260,19 @@ test("closing the client ends its calls, and those that come", async () => {
       assert.equal((await failure(client.text.countTokens({}))).kind, "cancelled");
     },
   );
+});
+
+test("closing the client closes its connection, without an error", async () => {
+  await served(answered, async (client, server) => {
+    const errors: unknown[] = [];
+    server.server.on("sessionError", (error) => errors.push(error));
+    await client.text.countTokens({});
+    client.close();
+    while (server.numConnections > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    assert.deepEqual(errors, []);
+  });
 });
 
 test("a request that is too large is not sent", async () => {

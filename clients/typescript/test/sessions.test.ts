@@ -15,11 +15,13 @@ test("the calls to a name with several addresses are spread round robin", async 
   for (let call = 0; call < 6; call += 1) {
     const session = await sessions.next();
     const stream = await session.request("POST", "/", {}, {});
+    sessions.made(stream.session ?? assert.fail());
     stream.on("error", () => undefined);
   }
   await new Promise((resolve) => setTimeout(resolve, 100));
   assert.deepEqual([first.calls.length, second.calls.length], [3, 3]);
   assert.deepEqual([first.numConnections, second.numConnections], [1, 1]);
+  first.calls.concat(second.calls).forEach((call) => call.end());
   sessions.close();
   await first.close();
   await second.close();

@@ -157,6 +157,76 @@ test("a stream that brings nothing fails and is cancelled", async () => {
   );
 });
 
+test("a server that listens, or watches, owes nothing", async () => {
+  const quiet: Script = (call) => {
+    call.send(StreamRecognizeResponseSchema, { event: { case: "ready", value: {} } });
+    setTimeout(() => {
+      call.send(StreamRecognizeResponseSchema, { sequence: 1n, event: { case: "completed", value: {} } });
+      call.end();
+    }, 900);
+  };
+  async function* silence(): AsyncGenerator<never> {
+    await sleep(1200);
+    yield* [];
+  }
+  await served(
+    quiet,
+    async (client) => {
+      assert.equal((await read(client.speech.streamRecognize(silence()))).error, undefined);
+      // Whoever has half-closed waits for an answer.
+      assert.equal((await read(client.speech.streamRecognize([]))).error?.kind, "stream_idle_timeout");
+    },
+    { idleTimeoutMs: 300 },
+  );
+  const watched: Script = (call) => {
+    call.send(LoadModelResponseSchema, { model: { state: ModelState.LOADING } });
+    setTimeout(() => {
+      call.send(LoadModelResponseSchema, { model: { state: ModelState.READY } });
+      call.end();
+    }, 900);
+  };
+  await served(
+    watched,
+    async (client) => {
+      assert.equal((await read(client.admin.loadModel({}))).error, undefined);
+      assert.equal((await read(client.admin.loadModel({}, { idleTimeoutMs: 300 }))).error?.kind, "stream_idle_timeout");
+    },
+    { idleTimeoutMs: 300 },
+  );
+});
+
+test("what had come before a connection broke is read", async () => {
+  const script: Script = (call) => {
+    for (let sequence = 0; sequence < 100; sequence += 1) {
+      sendText(call, sequence, "a");
+    }
+    setTimeout(call.breakConnection, 50);
+  };
+  await served(script, async (client) => {
+    const reader = client.text.stream("Hello", MODEL)[Symbol.asyncIterator]();
+    await reader.next();
+    await sleep(150);
+    let count = 1;
+    await assert.rejects(async () => {
+      for (; !(await reader.next()).done; count += 1);
+    });
+    assert.equal(count, 100);
+  });
+});
+
+test("leaving the pieces ends the call at the server", async () => {
+  await served(
+    (call) => sendText(call, 0, "a"),
+    async (client, server) => {
+      for await (const piece of client.text.stream("Hello", MODEL).pieces()) {
+        assert.equal(piece, "a");
+        break;
+      }
+      assert.equal(await server.calls[0]?.closed(), CANCEL);
+    },
+  );
+});
+
 test("a reader that takes its time is not idle", async () => {
   await served(answer, async (client) => {
     for await (const _ of client.text.stream("Hello", { ...MODEL, idleTimeoutMs: 50 })) {
