@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
     const trivium::Client client;
     auto input = trivium::Prompt("smollm2-135m-instruct", question);
     input.mutable_sampling()->set_temperature(0);  // always the likeliest words
+    input.mutable_sampling()->set_max_output_tokens(100);
     auto answer = client.text().StreamText(input);
     for (const std::string& piece : answer) std::cout << piece << std::flush;
     std::cout << "\n\n" << answer.info().usage().tokens().output_tokens() << " tokens\n";

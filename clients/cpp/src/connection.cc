@@ -12,7 +12,6 @@
 namespace trivium::detail {
 namespace {
 
-constexpr std::chrono::milliseconds kLongestTimeout = std::chrono::hours(24 * 365 * 10);  // no clock overflows
 constexpr const char* kDefaultTarget = "127.0.0.1:50051";
 constexpr const char* kUserAgent = "trivium-cpp/" TRIVIUM_VERSION;
 constexpr const char* kClientName = "trivium-cpp/" TRIVIUM_VERSION " cpp/17";

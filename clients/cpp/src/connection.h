@@ -14,6 +14,9 @@
 
 namespace trivium::detail {
 
+// Longer than anybody waits, and short enough that no clock overflows.
+inline constexpr std::chrono::milliseconds kLongestTimeout = std::chrono::hours(24 * 365 * 10);
+
 // A client's channel and what all of its calls share. Immutable after it is made, but for its closing.
 class Connection {
  public:

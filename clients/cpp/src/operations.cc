@@ -4,7 +4,7 @@
 
 namespace trivium::detail {
 Operations::~Operations() {
-  alarm_.Cancel();
+  if (alarm_) alarm_->Cancel();
   queue_.Shutdown();
   void* tag = nullptr;
   bool ok = false;
@@ -53,7 +53,8 @@ void Operations::Wake(Clock::time_point at) {
   const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(at - Clock::now());
   const gpr_timespec wait = gpr_time_from_nanos(left.count(), GPR_TIMESPAN);
   ringing_.pending_ = true;
-  alarm_.Set(&queue_, gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), wait), &ringing_);
+  if (!alarm_) alarm_.emplace();
+  alarm_->Set(&queue_, gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), wait), &ringing_);
 }
 
 }  // namespace trivium::detail

@@ -51,7 +51,7 @@ class Operations {
   // Rings at the limit of a wait, or at that of an earlier one, and is then set anew. A stream that is not
   // idle sets it once in its idle timeout, where a limited wait for each message is dear: a third more CPU
   // time, 64 streams at once.
-  grpc::Alarm alarm_;
+  std::optional<grpc::Alarm> alarm_;
   Operation ringing_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -77,7 +77,7 @@ class StreamCall::Impl {
   }
 
   StreamAttempt::Got ReadInTime(grpc::ByteBuffer& bytes) {
-    if (idle_timeout_ == kNoLimit) return attempt_->Read(bytes, nullptr);
+    if (idle_timeout_ >= kLongestTimeout) return attempt_->Read(bytes, nullptr);
     const Clock::time_point begun_at = Clock::now();
     return attempt_->Read(bytes, [this, begun_at]() -> std::optional<Clock::time_point> {
       const auto silent_since = SilentSince(begun_at);

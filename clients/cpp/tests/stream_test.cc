@@ -68,6 +68,17 @@ TEST(ServerStream, GivesItsTextAndItsEnd) {
   EXPECT_EQ(stream.info().usage().tokens().output_tokens(), 6);
 }
 
+TEST(ServerStream, IsAnInputRange) {
+  ScriptedServer server(Sending({Started(), Delta(1, "a"), Delta(2, "b"), Completed(3)}));
+  const Client client(OptionsFor(server));
+  TextStream stream = Open(client);
+  auto place = stream.begin();
+  EXPECT_EQ(*place++, "a");
+  EXPECT_EQ(*place, "b");
+  EXPECT_NE(place, stream.end());
+  EXPECT_EQ(++place, stream.end());
+}
+
 TEST(ServerStream, IsSentAgainBeforeItsFirstEventOnly) {
   ScriptedServer early({Sending({}, kUnavailable), Sending({}, kUnavailable), Sending({Started(), Completed(1)})});
   const Client client(OptionsFor(early));

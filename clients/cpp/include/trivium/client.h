@@ -30,6 +30,7 @@ class Client {
   explicit Client(const ClientOptions& options = {});
   // As Close.
   ~Client();
+  // A client that was moved from makes no calls any more.
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
 

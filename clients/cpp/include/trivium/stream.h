@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -20,6 +21,12 @@ class ReadIterator {
   using pointer = Value*;
   using reference = Value&;
 
+  // What `*it++` looks at.
+  struct Previous {
+    Value value;
+    Value& operator*() { return value; }
+  };
+
   ReadIterator() = default;
   explicit ReadIterator(Source* source) : source_(source) { ++*this; }
 
@@ -29,7 +36,11 @@ class ReadIterator {
     if (!source_->Read(value_)) source_ = nullptr;
     return *this;
   }
-  void operator++(int) { ++*this; }
+  Previous operator++(int) {
+    Previous previous{std::move(value_)};
+    ++*this;
+    return previous;
+  }
   // Two are equal where both are at the end, as range-for asks.
   bool operator==(const ReadIterator& other) const { return source_ == other.source_; }
   bool operator!=(const ReadIterator& other) const { return source_ != other.source_; }
