@@ -86,7 +86,7 @@ export class Caller {
           options.onTrailer?.(outcome.value.trailer);
           return outcome.value.message;
         }
-        const failure = readFailure(outcome.reason, requestId, peer, false);
+        const failure = readFailure(outcome.reason, call, peer, false);
         const delayMs = attempts.delayBeforeRetry(failure);
         if (delayMs === undefined || scope.verdict) {
           throw scope.verdict ?? failure.error;

@@ -12,7 +12,7 @@ import {
 } from "./gen/google/rpc/error_details_pb.js";
 import { type Status, StatusSchema } from "./gen/google/rpc/status_pb.js";
 import { type Usage, UsageSchema } from "./gen/trivium/v1/common_pb.js";
-import { detailsOf } from "./http.js";
+import { takeDetails } from "./http.js";
 
 const ERROR_DOMAIN = "trivium.v1";
 const USAGE_KEY = "trivium-usage-bin";
@@ -27,9 +27,9 @@ export interface Details {
   requestId?: string;
 }
 
-/** Returns what trailers say in their status details. */
-export function trailerDetails(trailers: Headers): Details {
-  const status = readBinary(StatusSchema, detailsOf(trailers));
+/** Returns what trailers say in their status details, and takes these out. */
+export function takeTrailerDetails(trailers: Headers): Details {
+  const status = readBinary(StatusSchema, takeDetails(trailers));
   return status === undefined ? {} : statusDetails(status);
 }
 

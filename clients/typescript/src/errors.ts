@@ -49,6 +49,9 @@ export interface FieldViolation {
   readonly description: string;
 }
 
+/** Under which name Node looks for a form to print; a symbol of the registry, so that a browser has it too. */
+const INSPECT = Symbol.for("nodejs.util.inspect.custom");
+
 /** What a TriviumError is made of; what is absent is not known. */
 export interface ErrorParts {
   code: StatusCode;
@@ -66,10 +69,9 @@ export interface ErrorParts {
  * A call failed. Everything that this client throws about a call or a setting is one of these.
  *
  * The reason tells best what to do; docs/errors.md of Trivium lists all of them. Where no Trivium server made the error
- * there is none, and `kind` or `code` tells.
+ * there is none, and `kind` or `code` tells. Printed by Node, it shows what is known, without its `cause`.
  */
 export class TriviumError extends Error {
-  override readonly name = "TriviumError";
   /** The gRPC status. */
   readonly code: StatusCode;
   /** What this client says itself; undefined where the server answered with an error. */
@@ -98,6 +100,21 @@ export class TriviumError extends Error {
     this.requestId = parts.requestId;
     this.usage = parts.usage;
   }
+
+  override get name(): "TriviumError" {
+    return "TriviumError";
+  }
+
+  /** What console.log shows in Node. */
+  [INSPECT](_depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
+    const known = Object.entries(this).filter(([, value]) => !isEmpty(value));
+    return `${this.stack} ${inspect(Object.fromEntries(known), options)}`;
+  }
+}
+
+/** Tells whether a part of an error says nothing. */
+function isEmpty(part: unknown): boolean {
+  return part === undefined || (typeof part === "object" && part !== null && Object.keys(part).length === 0);
 }
 
 /** Returns the error of an argument that this client refuses; nothing was sent. */

@@ -8,14 +8,16 @@ const STATUS_DETAILS_KEY = "grpc-status-details-bin";
 const KEPT_DETAILS_KEY = "trivium-kept-status-details";
 const MESSAGE_KEY = "grpc-message";
 
-/** Returns the packed google.rpc.Status in the trailers of a call that `readable` made. */
-export function detailsOf(trailers: Headers): string | null {
-  return trailers.get(KEPT_DETAILS_KEY) ?? trailers.get(STATUS_DETAILS_KEY);
+/** Takes the packed google.rpc.Status out of the trailers of a call that `readable` made; null where there is none. */
+export function takeDetails(trailers: Headers): string | null {
+  const details = trailers.get(KEPT_DETAILS_KEY) ?? trailers.get(STATUS_DETAILS_KEY);
+  trailers.delete(KEPT_DETAILS_KEY);
+  return details;
 }
 
 /**
  * Hides from connect what would make it lose a call's status: it reports details or a message that it cannot read instead
- * of the status that they came with. Code and message then come from the status; details are found by `detailsOf`.
+ * of the status that they came with. Code and message then come from the status; details are found by `takeDetails`.
  */
 export function keepStatus(headers: Headers): void {
   const details = headers.get(STATUS_DETAILS_KEY);

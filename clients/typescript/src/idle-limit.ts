@@ -17,6 +17,7 @@ export class IdleLimit {
   /** A read begins. */
   begin(): void {
     this.#waitsSince = performance.now();
+    this.#keepAlive(true);
     if (this.#timer === undefined && this.#limitMs !== Number.POSITIVE_INFINITY) {
       this.#set(this.#limitMs);
     }
@@ -25,6 +26,7 @@ export class IdleLimit {
   /** The read is over. */
   end(): void {
     this.#waitsSince = undefined;
+    this.#keepAlive(false);
   }
 
   /** There are no more reads. */
@@ -36,8 +38,17 @@ export class IdleLimit {
 
   #set(delayMs: number): void {
     this.#timer = setTimeout(() => this.#look(), Math.min(delayMs, MAX_TIMER_MS));
+    this.#keepAlive(this.#waitsSince !== undefined);
+  }
+
+  /** In Node: a read that waits keeps the program alive, even where its connection does not; a dropped stream does not. */
+  #keepAlive(doesWait: boolean): void {
     if (typeof this.#timer === "object") {
-      this.#timer.unref(); // in Node: the connection keeps a program alive, not the limit of a stream that it dropped
+      if (doesWait) {
+        this.#timer.ref();
+      } else {
+        this.#timer.unref();
+      }
     }
   }
 

@@ -83,7 +83,7 @@ class Exchange implements AsyncIterable<Uint8Array> {
         this.#end();
       }
     });
-    stream.on("error", (reason) => this.#fail(reason));
+    stream.on("error", (reason) => this.#fail(isReset(reason) ? reset(stream.rstCode, reason) : reason));
     stream.once("close", () => {
       signal?.removeEventListener("abort", abort);
       if (this.#hasStatus) {
@@ -121,9 +121,15 @@ class Exchange implements AsyncIterable<Uint8Array> {
   }
 
   #drained(): Promise<void> {
+    const stream = this.#stream;
     return new Promise((resolve) => {
-      this.#stream.once("drain", resolve);
-      this.#stream.once("close", resolve);
+      const done = () => {
+        stream.off("drain", done);
+        stream.off("close", done);
+        resolve();
+      };
+      stream.on("drain", done);
+      stream.on("close", done);
     });
   }
 
@@ -142,9 +148,9 @@ class Exchange implements AsyncIterable<Uint8Array> {
   }
 
   #fail(reason: unknown): void {
+    this.#refuseResponse(reason); // also of a stream that ended without any headers; no change where there were some
     if (!this.#hasEnded) {
       this.#failure ??= { reason };
-      this.#refuseResponse(reason);
       this.#wake();
     }
   }
@@ -189,11 +195,29 @@ function cancel(stream: ClientHttp2Stream): void {
   stream.close(constants.NGHTTP2_CANCEL);
 }
 
-/** The error of a stream that was closed before its status came. Source: gRPC's PROTOCOL-HTTP2.md, errors. */
-function closed(rstCode: number | undefined): ConnectError {
-  if (rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM) {
-    return new ConnectError("the server has enough of this client: ENHANCE_YOUR_CALM", Code.ResourceExhausted);
+/** Tells whether the server reset the stream, and the connection is well. */
+function isReset(reason: unknown): boolean {
+  return reason instanceof Error && "code" in reason && reason.code === "ERR_HTTP2_STREAM_ERROR";
+}
+
+/** The error of a stream that the server reset. Source: gRPC's PROTOCOL-HTTP2.md, errors. */
+function reset(rstCode: number | undefined, reason: unknown): ConnectError {
+  const code = rstCode === undefined ? undefined : RESET_CODES.get(rstCode);
+  if (code === undefined) {
+    return closed(rstCode);
   }
+  return new ConnectError(`the server reset the stream with error code ${rstCode}`, code, undefined, undefined, reason);
+}
+
+/** What is no loss of the connection among the codes of a reset. */
+const RESET_CODES: ReadonlyMap<number, Code> = new Map([
+  [constants.NGHTTP2_CANCEL, Code.Canceled],
+  [constants.NGHTTP2_ENHANCE_YOUR_CALM, Code.ResourceExhausted],
+  [constants.NGHTTP2_INADEQUATE_SECURITY, Code.PermissionDenied],
+]);
+
+/** The error of a stream that was closed before its status came. */
+function closed(rstCode: number | undefined): ConnectError {
   if (rstCode === undefined || rstCode === constants.NGHTTP2_NO_ERROR) {
     return new ConnectError(LOST_WITHOUT_STATUS, Code.Unavailable);
   }

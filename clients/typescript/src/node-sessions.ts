@@ -48,6 +48,7 @@ export abstract class Sessions {
     }
     for (const session of this.#open) {
       session.close(); // abort() of the manager would tell the server of an error
+      session.unref(); // a server that answers nothing more keeps no program alive
     }
   }
 }

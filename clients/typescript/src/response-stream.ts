@@ -139,7 +139,7 @@ export class ResponseStream<T extends Message> implements AsyncIterable<T> {
 
   /** Returns where the call is to be sent again, or was complete already; throws where it is lost. */
   async #recover(reason: unknown): Promise<void> {
-    const { attempts, live, peer, scope, watch } = this.#source;
+    const { attempts, call, live, peer, scope, watch } = this.#source;
     if (watch.isComplete) {
       // The terminal event said that everything was delivered; what follows it takes nothing away.
       this.#isOver = true;
@@ -152,7 +152,7 @@ export class ResponseStream<T extends Message> implements AsyncIterable<T> {
     if (scope.verdict || reason instanceof TriviumError) {
       this.#fail(scope.verdict ?? reason);
     }
-    const failed = readFailure(reason, this.requestId, peer, this.#hasAnswer);
+    const failed = readFailure(reason, call, peer, this.#hasAnswer);
     const delayMs = !live && !this.#hasAnswer ? attempts.delayBeforeRetry(failed) : undefined;
     if (delayMs === undefined) {
       this.#fail(failed.error);

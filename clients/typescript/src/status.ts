@@ -1,7 +1,7 @@
 // Turns what connect throws about a failed call into a TriviumError. Pure.
 
 import { Code, ConnectError } from "@connectrpc/connect";
-import { statusDetails, trailerDetails, trailerPushbackMs, trailerUsage } from "./details.js";
+import { statusDetails, takeTrailerDetails, trailerPushbackMs, trailerUsage } from "./details.js";
 import { type ErrorKind, invalidCall, type StatusCode, TriviumError } from "./errors.js";
 import type { Status } from "./gen/google/rpc/status_pb.js";
 import { RefusedRequest } from "./http.js";
@@ -21,6 +21,13 @@ export interface Peer {
   /** As the caller wrote it. */
   readonly target: string;
   readonly isEncrypted: boolean;
+}
+
+/** What is told about a call that failed. */
+export interface SentCall {
+  readonly requestId: string;
+  /** The limit that it was sent with, in milliseconds; undefined is without. */
+  readonly timeoutMs: number | undefined;
 }
 
 const CODES: ReadonlyMap<number, StatusCode> = new Map([
@@ -43,25 +50,34 @@ const CODES: ReadonlyMap<number, StatusCode> = new Map([
 ]);
 
 /** Maps a failed call that was not cancelled on this side. hasAnswer: whether a message of its stream had arrived. */
-export function readFailure(reason: unknown, requestId: string, peer: Peer, hasAnswer: boolean): Failure {
+export function readFailure(reason: unknown, call: SentCall, peer: Peer, hasAnswer: boolean): Failure {
   const failed = ConnectError.from(reason);
   if (failed.cause instanceof RefusedRequest) {
-    return { error: invalidCall(failed.cause.message, failed.cause.cause, requestId) };
+    return { error: invalidCall(failed.cause.message, failed.cause.cause, call.requestId) };
   }
   const trailers = failed.metadata;
-  const details = trailerDetails(trailers);
+  const details = takeTrailerDetails(trailers);
   const { code, isLoss } = classified(failed, details.reason);
   const kind: ErrorKind | undefined = !isLoss ? undefined : hasAnswer ? "connection_lost" : "server_unavailable";
   const trouble = kind === "server_unavailable" ? connectTrouble(failed, peer.target, peer.isEncrypted) : undefined;
-  const error = new TriviumError(trouble?.message ?? (failed.rawMessage || code), {
-    ...details,
-    code: kind === "server_unavailable" ? "UNAVAILABLE" : code,
-    kind,
-    requestId: details.requestId ?? requestId,
-    usage: trailerUsage(trailers),
-    cause: reason,
-  });
+  const error = new TriviumError(
+    trouble?.message ?? passedDeadline(failed, call.timeoutMs) ?? (failed.rawMessage || code),
+    {
+      ...details,
+      code: kind === "server_unavailable" ? "UNAVAILABLE" : code,
+      kind,
+      requestId: details.requestId ?? call.requestId,
+      usage: trailerUsage(trailers),
+      cause: reason,
+    },
+  );
   return { error, pushbackMs: trailerPushbackMs(trailers), isLasting: trouble?.isLasting ?? false };
+}
+
+/** Says that the call's own deadline passed; undefined where the server ended the call, or something else did. */
+function passedDeadline(failed: ConnectError, timeoutMs: number | undefined): string | undefined {
+  const isPassed = failed.code === Code.DeadlineExceeded && !failed.metadata.has("grpc-status");
+  return isPassed && timeoutMs !== undefined ? `the deadline of the call passed: ${timeoutMs / 1000} s` : undefined;
 }
 
 function classified(failed: ConnectError, reason: string | undefined): { code: StatusCode; isLoss: boolean } {
