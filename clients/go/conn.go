@@ -2,6 +2,8 @@ package trivium
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -146,6 +148,9 @@ func (c *call) checkSize(request any) error {
 // failure reads what gRPC reports, and tells the ends that this side made from those that the other side made.
 func (c *call) failure(err error, trailer metadata.MD, begun bool) failure {
 	read := readFailure(err, trailer, c.requestID, begun)
+	if read.isLoss && strings.Contains(read.Message, "connection refused") {
+		read.Message = fmt.Sprintf("no server listens at %s; `trivium serve` starts one", c.conn.settings.target.address)
+	}
 	if read.Reason != "" || !read.isLoss && read.Code != codes.Canceled && read.Code != codes.DeadlineExceeded {
 		return read
 	}
@@ -168,8 +173,11 @@ func (c *call) ended() *Error {
 	}
 	from := status.FromContextError(c.ctx.Err())
 	own := &Error{Code: from.Code(), Message: from.Message(), RequestID: c.requestID, cause: context.Cause(c.ctx)}
-	if own.Code == codes.Canceled {
+	switch own.Code {
+	case codes.Canceled:
 		own.Kind = ErrCancelled
+	case codes.DeadlineExceeded:
+		own.Message = "the deadline of the call passed"
 	}
 	return own
 }

@@ -74,6 +74,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
 
 	trivium "trivium.internal/go"
 	triviumv1 "trivium.internal/go/trivium/v1"
@@ -81,6 +82,7 @@ import (
 
 var (
 	_ = errors.Is
+	_ = os.WriteFile
 	_ triviumv1.CallInfo
 )
 

@@ -31,6 +31,9 @@ func ErrorFromStatus(packed *statusv1.Status) error {
 // readStatus returns what a status says by itself. Details that cannot be read are left out.
 func readStatus(from *status.Status) *Error {
 	read := &Error{Code: from.Code(), Message: from.Message(), status: from}
+	if read.Code > codes.Unauthenticated {
+		read.Code = codes.Unknown // no code of gRPC's
+	}
 	if read.Message == "" {
 		read.Message = from.Code().String()
 	}
