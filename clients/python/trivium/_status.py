@@ -67,6 +67,8 @@ def read_failure(rpc_error: grpc.RpcError, *, request_id: str, peer: Target, ans
     trailing = dict(call.trailing_metadata() or ())
     details = _Details(trailing.get(STATUS_DETAILS_KEY))
     code, message = call.code(), call.details() or ""
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED and details.reason is None:
+        message = "the deadline of the call passed"
     kind = _kind_of(code, message, details.reason, answer_begun)
     trouble = connect_trouble(message, bool(peer.is_encrypted)) if kind is ServerUnavailable else None
     error = kind(
