@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for include in &includes {
         println!("cargo:rerun-if-changed={}", include.display());
     }
-    println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-changed=codegen");
 
     let mut protos = Vec::new();
     for include in &includes {

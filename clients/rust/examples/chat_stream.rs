@@ -2,6 +2,7 @@
 //!
 //!     cargo run --example chat_stream -- "What is photosynthesis?"
 
+use std::error::Error;
 use std::io::{Write, stdout};
 
 use trivium::v1::{GenerationInput, SamplingParameters};
@@ -9,8 +10,20 @@ use trivium::v1::{GenerationInput, SamplingParameters};
 const MODEL: &str = "smollm2-135m-instruct";
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let question = std::env::args().nth(1).unwrap_or("What is photosynthesis, in one sentence?".into());
+async fn main() {
+    if let Err(error) = chat().await {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+async fn chat() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let question = match &arguments[..] {
+        [] => "What is photosynthesis, in one sentence?",
+        [question] => question,
+        _ => return Err("usage: chat_stream [QUESTION]".into()),
+    };
     let sampling = SamplingParameters { max_output_tokens: Some(100), seed: Some(7), ..Default::default() };
     let input = GenerationInput::new(MODEL, question).sampling(sampling);
 

@@ -2,15 +2,26 @@
 //!
 //!     cargo run --example embed_compare -- "A cat sleeps." "A kitten naps." "Shares fell."
 
+use std::error::Error;
+
 use trivium::v1::EmbedRequest;
 
 const MODEL: &str = "all-minilm-l6-v2";
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() {
+    if let Err(error) = compare().await {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+async fn compare() -> Result<(), Box<dyn Error>> {
     let mut texts: Vec<String> = std::env::args().skip(1).collect();
-    if texts.len() < 2 {
-        texts = ["A cat sleeps.", "A kitten naps.", "Shares fell."].map(String::from).to_vec();
+    match texts.len() {
+        0 => texts = ["A cat sleeps.", "A kitten naps.", "Shares fell."].map(String::from).to_vec(),
+        1 => return Err("usage: embed_compare [TEXT OTHER...]".into()),
+        _ => {}
     }
 
     let client = trivium::Client::from_env()?;

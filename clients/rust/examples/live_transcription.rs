@@ -2,6 +2,7 @@
 //!
 //!     cargo run --example live_transcription -- talk.wav
 
+use std::error::Error;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -14,11 +15,21 @@ const MODEL: &str = "moonshine-tiny-en";
 const CHUNK: Duration = Duration::from_millis(40);
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() {
+    if let Err(error) = transcribe().await {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+async fn transcribe() -> Result<(), Box<dyn Error>> {
     let (options, paths): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|it| it.starts_with("--"));
-    let path = paths.first().ok_or("usage: live_transcription [--fast] FILE.wav")?;
-    let (sample_rate_hertz, samples) = read_wav(std::fs::read(path)?)?;
-    let is_fast = options.iter().any(|option| option == "--fast");
+    let is_fast = options == ["--fast"];
+    let ([path], true) = (&paths[..], is_fast || options.is_empty()) else {
+        return Err("usage: live_transcription [--fast] FILE".into());
+    };
+    let file = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+    let (sample_rate_hertz, samples) = read_wav(file).map_err(|problem| format!("{path}: {problem}"))?;
 
     let client = trivium::Client::from_env()?;
     let (sender, requests) = trivium::requests(8);

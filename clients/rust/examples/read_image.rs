@@ -2,29 +2,29 @@
 //!
 //!     cargo run --example read_image -- page.png
 
-use trivium::v1::vision_feature::Feature;
-use trivium::v1::vision_result::Outcome;
-use trivium::v1::{AnalyzeImageRequest, Media, TextRecognitionFeature, VisionFeature};
+use std::error::Error;
+
+use trivium::v1::Media;
 
 const MODEL: &str = "pp-ocrv6-small";
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = std::env::args().nth(1).ok_or("usage: read_image IMAGE")?;
-    let text = VisionFeature::new(MODEL, Feature::TextRecognition(TextRecognitionFeature::default()));
-    let request = AnalyzeImageRequest::new(Media::read(path)?, [text]);
+async fn main() {
+    if let Err(error) = read().await {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+async fn read() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [path] = &arguments[..] else {
+        return Err("usage: read_image IMAGE".into());
+    };
 
     let client = trivium::Client::from_env()?;
-    let response = client.vision().analyze_image(request).await?;
-    for result in response.results {
-        match result.outcome {
-            Some(Outcome::TextRecognition(found)) => {
-                println!("{}", found.text);
-                println!("{} lines", found.lines.len());
-            }
-            Some(Outcome::Error(status)) => return Err(trivium::Error::from(status).into()),
-            _ => return Err("the server answered what was not asked for".into()),
-        }
-    }
+    let found = client.vision().read_text(MODEL, Media::read(path)?).await?;
+    println!("{}", found.text);
+    println!("{} lines", found.lines.len());
     Ok(())
 }

@@ -178,9 +178,10 @@ macro_rules! call_settings {
         }
 
         /// Ends the call with [`Kind::Cancelled`](crate::Kind::Cancelled) once `signal` completes: a token's
-        /// `cancelled_owned()`, a sleep, a channel. Dropping the call ends it as well.
-        pub fn cancel_on(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
-            self.options.cancel = Some(Box::pin(signal));
+        /// `cancelled_owned()`, a sleep, a channel, `ctrl_c()`. What it completes with is dropped. Dropping the call ends
+        /// it as well.
+        pub fn cancel_on(mut self, signal: impl Future + Send + 'static) -> Self {
+            self.options.cancel = Some(Box::pin(async { drop(signal.await) }));
             self
         }
     };

@@ -195,8 +195,13 @@ impl fmt::Display for Error {
     }
 }
 
+/// `{:?}`, which `main` and `unwrap` print, is the line for people and the kind; `{:#?}` has everything.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            fmt::Display::fmt(self, f)?;
+            return self.0.kind.map_or(Ok(()), |kind| write!(f, ", {}", kind.name()));
+        }
         f.debug_struct("Error")
             .field("code", &self.0.code)
             .field("kind", &self.0.kind)

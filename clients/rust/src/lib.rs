@@ -44,6 +44,7 @@ mod transport;
 mod trouble;
 mod unary;
 mod vectors;
+mod vision;
 
 #[cfg(test)]
 extern crate self as trivium; // as which `scripted` knows it

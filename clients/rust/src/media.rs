@@ -5,20 +5,21 @@ use std::{fs, io};
 
 use bytes::Bytes;
 
-use crate::v1::vision_feature::Feature;
 use crate::v1::{
-    AnalyzeImageRequest, Media, RecognitionConfig, RecognizeRequest, StreamRecognizeRequest, StreamSynthesizeRequest,
-    SynthesisConfig, SynthesisInput, SynthesizeRequest, SynthesizeResponse, VisionFeature, media,
-    stream_recognize_request, stream_synthesize_request, synthesis_input,
+    Media, RecognitionConfig, RecognizeRequest, StreamRecognizeRequest, StreamSynthesizeRequest, SynthesisConfig,
+    SynthesisInput, SynthesizeRequest, SynthesizeResponse, media, stream_recognize_request, stream_synthesize_request,
+    synthesis_input,
 };
 
 impl Media {
     /// Reads a file, an image or a recording. Blocks while it does.
     ///
     /// # Errors
-    /// Those of [`std::fs::read`].
+    /// Those of [`std::fs::read`], with the path in the message.
     pub fn read(path: impl AsRef<Path>) -> io::Result<Self> {
-        Ok(fs::read(path)?.into())
+        let path = path.as_ref();
+        let content = fs::read(path).map_err(|error| naming(path, &error))?;
+        Ok(content.into())
     }
 }
 
@@ -33,20 +34,6 @@ impl From<Bytes> for Media {
 impl From<Vec<u8>> for Media {
     fn from(content: Vec<u8>) -> Self {
         Bytes::from(content).into()
-    }
-}
-
-impl AnalyzeImageRequest {
-    /// Asks for features of an image, which is sent and decoded once for all of them.
-    pub fn new(image: impl Into<Media>, features: impl IntoIterator<Item = VisionFeature>) -> Self {
-        Self { image: Some(image.into()), features: features.into_iter().collect() }
-    }
-}
-
-impl VisionFeature {
-    /// Asks a model for what `feature` says.
-    pub fn new(model: impl Into<String>, feature: Feature) -> Self {
-        Self { model: model.into(), feature: Some(feature) }
     }
 }
 
@@ -72,10 +59,15 @@ impl SynthesizeResponse {
     /// Writes the sound to a file, in the format that it has. Blocks while it does.
     ///
     /// # Errors
-    /// Those of [`std::fs::write`].
+    /// Those of [`std::fs::write`], with the path in the message.
     pub fn save(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        fs::write(path, &self.audio)
+        let path = path.as_ref();
+        fs::write(path, &self.audio).map_err(|error| naming(path, &error))
     }
+}
+
+fn naming(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 impl From<stream_recognize_request::Request> for StreamRecognizeRequest {

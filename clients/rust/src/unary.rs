@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::IntoFuture;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,14 +29,14 @@ use crate::transport::{Requests, Transport};
 /// ```
 ///
 /// It is sent again as the client's retries allow, within its timeout. Dropping the future ends the call at the
-/// server.
+/// server. `Res` is the message of the contract that answers, `Out` what a short form makes of it.
 #[must_use = "a call is sent when it is awaited"]
-pub struct UnaryCall<Res> {
+pub struct UnaryCall<Res, Out = Res> {
     transport: Arc<Transport>,
     path: &'static str,
     request: Bytes,
     options: Options,
-    response: PhantomData<fn() -> Res>,
+    finish: fn(Res) -> Result<Out, Error>,
 }
 
 impl<Res> UnaryCall<Res> {
@@ -47,10 +46,18 @@ impl<Res> UnaryCall<Res> {
             path,
             request: request.encode_to_vec().into(),
             options: Options::default(),
-            response: PhantomData,
+            finish: Ok,
         }
     }
 
+    /// Lets the call give what `finish` makes of its response.
+    pub(crate) fn finish_with<Out>(self, finish: fn(Res) -> Result<Out, Error>) -> UnaryCall<Res, Out> {
+        let Self { transport, path, request, options, .. } = self;
+        UnaryCall { transport, path, request, options, finish }
+    }
+}
+
+impl<Res, Out> UnaryCall<Res, Out> {
     /// How long the call may take, over all its attempts. Default: the client's, 60 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = Some(timeout);
@@ -60,8 +67,8 @@ impl<Res> UnaryCall<Res> {
     call_settings!();
 }
 
-impl<Res: Message + Default + 'static> IntoFuture for UnaryCall<Res> {
-    type Output = Result<Res, Error>;
+impl<Res: Message + Default + 'static, Out: 'static> IntoFuture for UnaryCall<Res, Out> {
+    type Output = Result<Out, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
@@ -69,20 +76,24 @@ impl<Res: Message + Default + 'static> IntoFuture for UnaryCall<Res> {
     }
 }
 
-impl<Res: Message + Default + 'static> UnaryCall<Res> {
-    async fn send(mut self) -> Result<Res, Error> {
+impl<Res: Message + Default + 'static, Out: 'static> UnaryCall<Res, Out> {
+    async fn send(mut self) -> Result<Out, Error> {
         let settings = &self.transport.settings;
         let mut call = Call::prepare(&self.transport, self.path, &mut self.options, Some(settings.timeout), u32::MAX)?;
         checked_size(&self.request, settings.max_message_size)
             .map_err(|error| error.with_request_id(&call.request_id))?;
         let ending = Ending::new(&call, self.options.cancel.take(), None);
         let (late, deadline) = (call.late(), call.deadline);
-        tokio::select! {
+        let response = tokio::select! {
             biased;
-            error = ending => Err(error),
-            result = attempts(&mut call, self.request) => result,
-            () = until(deadline) => Err(late),
-        }
+            error = ending => return Err(error),
+            result = attempts(&mut call, self.request) => result?,
+            () = until(deadline) => return Err(late),
+        };
+        (self.finish)(response).map_err(|error| match error.request_id() {
+            "" => error.with_request_id(&call.request_id),
+            _ => error,
+        })
     }
 }
 
@@ -116,7 +127,7 @@ async fn attempt<Res: Message + Default + 'static>(call: &Call, request: Bytes) 
     response.ok_or_else(|| Status::internal("the call ended well without a response"))
 }
 
-impl<Res> fmt::Debug for UnaryCall<Res> {
+impl<Res, Out> fmt::Debug for UnaryCall<Res, Out> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnaryCall").field("path", &self.path).finish_non_exhaustive()
     }

@@ -242,7 +242,12 @@ async fn a_signal_cancels_before_and_during_a_call() {
     let error = stream.next().await.unwrap().unwrap_err();
     assert_eq!((error.kind(), error.code()), (Some(Kind::Cancelled), Code::Cancelled));
 
-    let call = text.stream_generate(request()).cancel_on(sleep(Duration::from_millis(200)));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<&str>();
+    tokio::spawn(async move {
+        sleep(Duration::from_millis(200)).await;
+        stop.send("the result of a signal does not matter")
+    });
+    let call = text.stream_generate(request()).cancel_on(stopped);
     let error = error_after_one(call.await.unwrap()).await;
     assert_eq!(error.kind(), Some(Kind::Cancelled));
     server.until(|calls| calls.last().unwrap().is_cancelled).await;

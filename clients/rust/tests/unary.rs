@@ -109,6 +109,8 @@ async fn an_error_has_what_the_server_said() {
     assert_eq!(error.retry_after(), Some(Duration::from_millis(1500)));
     assert_eq!((error.request_id(), error.usage()), ("theirs", Some(&usage)));
     assert_eq!(error.to_string(), "why (MODEL_NOT_FOUND, request theirs)");
+    assert_eq!(format!("{error:?}"), error.to_string());
+    assert!(format!("{error:#?}").contains("retry_after: Some(\n"));
 }
 
 #[tokio::test]
@@ -210,6 +212,7 @@ async fn where_nobody_listens_the_error_says_so() {
     let error = call(&client).await.unwrap_err();
     assert_eq!((error.code(), error.kind()), (Code::Unavailable, Some(Kind::ServerUnavailable)));
     assert!(error.message().contains(&format!("no server listens at {free}")), "{error}");
+    assert_eq!(format!("{error:?}"), format!("{error}, server_unavailable"));
 }
 
 #[tokio::test]
