@@ -18,6 +18,9 @@ tests() {
     ((failed |= status)) || true
 }
 
+# Tests that start a terminal fork beside servers of their own; gRPC would start its threads anew in the child, before it is
+# another program, on sockets that are closed there.
+export GRPC_ENABLE_FORK_SUPPORT=0
 # The workers share the processors already; threads of numpy would only wait for each other.
 OPENBLAS_NUM_THREADS=1 tests -m "not alone" -n "$workers" --dist loadfile --no-loadscope-reorder "$@"
 tests -m alone "$@"
