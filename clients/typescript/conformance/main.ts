@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // The conformance runner: a case a line from standard input, an answer a line to standard output.
 
 import { createInterface } from "node:readline";

@@ -8,22 +8,45 @@ import {
   type StreamRecognizeRequestSchema,
   TriviumClient,
 } from "@trivium/client";
+import { program } from "./program.js";
 
 const CHUNK_S = 0.1;
-
+const HEADER_BYTES = 44;
 const isFast = process.argv.includes("--fast");
-const path = process.argv.slice(2).find((argument) => argument !== "--fast");
-if (path === undefined) {
-  throw new Error("usage: live-transcription [--fast] FILE");
-}
-const wav = await readFile(path);
-if (wav.toString("latin1", 0, 4) !== "RIFF" || wav.readUInt16LE(22) !== 1 || wav.readUInt16LE(34) !== 16) {
-  throw new Error(`${path} is no WAV file with one channel of 16 bits`);
-}
-const sampleRateHertz = wav.readUInt32LE(24);
-const samples = wav.subarray(wav.indexOf("data", 12, "latin1") + 8);
 
-async function* spoken(): AsyncGenerator<MessageInitShape<typeof StreamRecognizeRequestSchema>> {
+await program("live-transcription [--fast] FILE", { words: [1, 1], options: ["--fast"] }, async (path: string) => {
+  const recording = await readRecording(path);
+  const client = new TriviumClient();
+  try {
+    for await (const { event } of client.speech.streamRecognize(spoken(recording))) {
+      if (event.case === "transcript") {
+        const text = event.value.segment?.alternatives[0]?.text ?? "";
+        console.log(event.value.isFinal ? `= ${text}` : `  ${text}`);
+      }
+    }
+  } finally {
+    client.close();
+  }
+});
+
+interface Recording {
+  readonly sampleRateHertz: number;
+  readonly samples: Uint8Array;
+}
+
+async function readRecording(path: string): Promise<Recording> {
+  const wav = await readFile(path);
+  const isWav = wav.length >= HEADER_BYTES && wav.toString("latin1", 0, 4) === "RIFF";
+  if (!isWav || wav.readUInt16LE(22) !== 1 || wav.readUInt16LE(34) !== 16) {
+    throw new Error(`${path} is no WAV file with one channel of 16 bits`);
+  }
+  return { sampleRateHertz: wav.readUInt32LE(24), samples: wav.subarray(wav.indexOf("data", 12, "latin1") + 8) };
+}
+
+async function* spoken({
+  sampleRateHertz,
+  samples,
+}: Recording): AsyncGenerator<MessageInitShape<typeof StreamRecognizeRequestSchema>> {
   const format = { encoding: AudioEncoding.PCM_S16LE, sampleRateHertz };
   const setup = { config: { model: "moonshine-tiny-en", format }, interimResults: true };
   yield { request: { case: "setup", value: setup } };
@@ -35,12 +58,3 @@ async function* spoken(): AsyncGenerator<MessageInitShape<typeof StreamRecognize
     }
   }
 }
-
-const client = new TriviumClient();
-for await (const { event } of client.speech.streamRecognize(spoken())) {
-  if (event.case === "transcript") {
-    const text = event.value.segment?.alternatives[0]?.text ?? "";
-    console.log(event.value.isFinal ? `= ${text}` : `  ${text}`);
-  }
-}
-client.close();

@@ -1,14 +1,16 @@
 // Speaks a text into a WAV file: speak TEXT FILE
 
 import { saveAudio, TriviumClient } from "@trivium/client";
+import { program } from "./program.js";
 
-const [text, path] = process.argv.slice(2);
-if (text === undefined || path === undefined) {
-  throw new Error("usage: speak TEXT FILE");
-}
-const client = new TriviumClient();
-const spoken = await client.speech.speak(text, { model: "hibari-heart" });
-client.close();
-await saveAudio(spoken, path);
-const { seconds = 0n, nanos = 0 } = spoken.audioDuration ?? {};
-console.log(`${path}: ${(Number(seconds) + nanos / 1e9).toFixed(1)} s`);
+await program("speak TEXT FILE", { words: [2, 2] }, async (text: string, path: string) => {
+  const client = new TriviumClient();
+  try {
+    const spoken = await client.speech.speak(text, { model: "hibari-heart" });
+    await saveAudio(spoken, path);
+    const { seconds = 0n, nanos = 0 } = spoken.audioDuration ?? {};
+    console.log(`${path}: ${(Number(seconds) + nanos / 1e9).toFixed(1)} s`);
+  } finally {
+    client.close();
+  }
+});

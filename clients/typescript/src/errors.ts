@@ -69,7 +69,7 @@ export interface ErrorParts {
  * A call failed. Everything that this client throws about a call or a setting is one of these.
  *
  * The reason tells best what to do; docs/errors.md of Trivium lists all of them. Where no Trivium server made the error
- * there is none, and `kind` or `code` tells. Printed by Node, it shows what is known, without its `cause`.
+ * there is none, and `kind` or `code` tells. In Node, `console.log` shows it without its `cause`.
  */
 export class TriviumError extends Error {
   /** The gRPC status. */

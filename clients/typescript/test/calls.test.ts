@@ -4,9 +4,11 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { create } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "#client/gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "#client/gen/google/rpc/status_pb.js";
 import {
@@ -120,7 +122,19 @@ test("the details of an error are told", async () => {
       assert.equal(error.retryAfterMs, 2500);
       assert.equal(error.requestId, "r1");
       assert.equal(error.usage?.inputCharacters, 12n);
-      assert.ok(error.cause instanceof Error);
+      assert.ok(error.cause instanceof ConnectError);
+      assert.equal(error.cause.metadata.get("trivium-kept-status-details"), null);
+    },
+  );
+});
+
+test("an error is printed with what is known of it, and no more", async () => {
+  await served(
+    (call) => call.end(5, "gone"),
+    async (client) => {
+      const error = await failure(client.text.countTokens({}, { requestId: "r1" }));
+      const printed = inspect(error);
+      assert.match(printed, /^TriviumError: gone\n( {4}at .*\n?)+ \{ code: 'NOT_FOUND', requestId: 'r1' \}$/);
     },
   );
 });
@@ -196,6 +210,7 @@ test("the deadline holds for all attempts together", async () => {
       const begun = performance.now();
       const error = await failure(client.text.countTokens({}, { timeoutMs: 300 }));
       assert.deepEqual([error.code, error.kind, error.reason], ["DEADLINE_EXCEEDED", undefined, undefined]);
+      assert.equal(error.message, "the deadline of the call passed: 0.3 s");
       assert.ok(performance.now() - begun < 2000);
       assert.equal(server.calls.length, 2);
     },
