@@ -1,5 +1,6 @@
 import trivium.client.GenerationStream;
 import trivium.client.TriviumClient;
+import trivium.client.TriviumException;
 
 /** Prints an answer while it is made. ChatStream [PROMPT] */
 public final class ChatStream {
@@ -8,6 +9,10 @@ public final class ChatStream {
   private ChatStream() {}
 
   public static void main(String[] arguments) {
+    if (arguments.length > 1) {
+      System.err.println("usage: ChatStream [PROMPT]");
+      System.exit(2);
+    }
     String prompt = arguments.length > 0 ? arguments[0] : "What is photosynthesis, in a sentence?";
     try (TriviumClient client = TriviumClient.create();
         GenerationStream answer = client.text().streamGenerate(MODEL, prompt)) {
@@ -17,6 +22,9 @@ public final class ChatStream {
       }
       long numTokens = answer.info().orElseThrow().getUsage().getTokens().getOutputTokens();
       System.out.printf("%n%d tokens%n", numTokens);
+    } catch (IllegalArgumentException | TriviumException e) {
+      System.err.println(e);
+      System.exit(1);
     }
   }
 }

@@ -7,6 +7,7 @@ import javax.sound.sampled.AudioSystem;
 import javax.sound.sampled.UnsupportedAudioFileException;
 import trivium.client.DuplexStream;
 import trivium.client.TriviumClient;
+import trivium.client.TriviumException;
 import trivium.v1.AudioEncoding;
 import trivium.v1.RecognitionConfig;
 import trivium.v1.StreamRecognizeRequest;
@@ -24,7 +25,7 @@ public final class LiveTranscription {
 
   private LiveTranscription() {}
 
-  public static void main(String[] arguments) throws Exception {
+  public static void main(String[] arguments) throws InterruptedException {
     boolean isFast = arguments.length == 2 && arguments[0].equals("--fast");
     if (arguments.length != (isFast ? 2 : 1)) {
       System.err.println("usage: LiveTranscription [--fast] FILE");
@@ -44,6 +45,12 @@ public final class LiveTranscription {
         }
       }
       sender.join();
+    } catch (IOException
+        | UnsupportedAudioFileException
+        | IllegalArgumentException
+        | TriviumException e) {
+      System.err.println(e);
+      System.exit(1);
     }
   }
 

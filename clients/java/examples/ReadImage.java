@@ -2,6 +2,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import trivium.client.MediaFiles;
 import trivium.client.TriviumClient;
+import trivium.client.TriviumException;
 import trivium.v1.TextLine;
 
 /** Reads what is written in an image. ReadImage FILE */
@@ -10,7 +11,7 @@ public final class ReadImage {
 
   private ReadImage() {}
 
-  public static void main(String[] arguments) throws IOException {
+  public static void main(String[] arguments) {
     if (arguments.length != 1) {
       System.err.println("usage: ReadImage FILE");
       System.exit(2);
@@ -20,6 +21,9 @@ public final class ReadImage {
       for (TextLine line : text.getLinesList()) {
         System.out.printf("%3.0f %%  %s%n", line.getScore() * 100, line.getText());
       }
+    } catch (IOException | IllegalArgumentException | TriviumException e) {
+      System.err.println(e);
+      System.exit(1);
     }
   }
 }

@@ -42,7 +42,7 @@ final class Report {
     told.addProperty("kind", thrown.kind().map(kind -> lower(kind.name())).orElse(null));
     told.addProperty("code", thrown.code().name());
     told.addProperty("reason", thrown.reason().orElse(null));
-    told.addProperty("message", thrown.getMessage());
+    told.addProperty("message", thrown.message());
     JsonObject metadata = new JsonObject();
     thrown.metadata().forEach(metadata::addProperty);
     told.add("metadata", metadata);

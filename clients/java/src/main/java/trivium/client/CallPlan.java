@@ -13,6 +13,8 @@ import java.util.concurrent.TimeUnit;
 /**
  * What is settled about a call before it is sent, and the same for all its attempts. Thread-safe.
  *
+ * @param timeout how long the settings let the call take; null where nothing limits it, or a
+ *     deadline of the stub or the context also does
  * @param context the caller's
  */
 record CallPlan<Q, R>(
@@ -20,6 +22,7 @@ record CallPlan<Q, R>(
     CallOptions options,
     CallSettings settings,
     String requestId,
+    Duration timeout,
     Context context) {
 
   /** Plans a call that is made in this thread. */
@@ -27,22 +30,22 @@ record CallPlan<Q, R>(
       MethodDescriptor<Q, R> method, CallOptions options, ClientSettings client) {
     CallSettings call = options.getOption(CallSettings.KEY);
     String id = call.requestId() == null ? UUID.randomUUID().toString() : call.requestId();
-    return new CallPlan<>(method, limited(method, options, client), call, id, Context.current());
-  }
-
-  /**
-   * Adds the deadline: the earlier one of stub and settings, else the client's where one is due.
-   */
-  private static CallOptions limited(
-      MethodDescriptor<?, ?> method, CallOptions options, ClientSettings client) {
-    Duration timeout = options.getOption(CallSettings.KEY).timeout();
+    Context context = Context.current();
+    Duration timeout = call.timeout();
     Deadline ofStub = options.getDeadline();
     if (timeout == null && ofStub == null && method.getType().serverSendsOneMessage()) {
       timeout = client.timeout();
     }
+    Duration alone = ofStub == null && context.getDeadline() == null ? timeout : null;
+    return new CallPlan<>(method, limited(options, timeout), call, id, alone, context);
+  }
+
+  /** Adds the deadline, unless the stub's is earlier. timeout: null for none. */
+  private static CallOptions limited(CallOptions options, Duration timeout) {
     if (timeout == null) {
       return options;
     }
+    Deadline ofStub = options.getDeadline();
     Deadline deadline = Deadline.after(Connection.nanos(timeout), TimeUnit.NANOSECONDS);
     return options.withDeadline(ofStub == null ? deadline : deadline.minimum(ofStub));
   }
@@ -58,6 +61,19 @@ record CallPlan<Q, R>(
     Deadline ofContext = context.getDeadline();
     long left = ofCall == null ? Long.MAX_VALUE : ofCall.timeRemaining(TimeUnit.NANOSECONDS);
     return ofContext == null ? left : Math.min(left, ofContext.timeRemaining(TimeUnit.NANOSECONDS));
+  }
+
+  /** Whether the deadline passed. */
+  boolean isLate() {
+    return remainingNanos() <= 0;
+  }
+
+  /** Says that the deadline passed, and how long it was where that is known. */
+  String lateness() {
+    String text = "the deadline of the call passed";
+    return timeout == null
+        ? text
+        : text + " after " + Connection.seconds(Connection.nanos(timeout)) + " s";
   }
 
   /** Returns how long the server may be silent; Long.MAX_VALUE without limit. */

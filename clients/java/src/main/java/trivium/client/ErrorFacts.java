@@ -26,6 +26,12 @@ record ErrorFacts(
     fieldViolations = List.copyOf(fieldViolations);
   }
 
+  /** Returns the message, and after it why the call failed and which one it was. */
+  String text() {
+    String why = reason == null ? code.name() : reason;
+    return message + " (" + why + (requestId.isEmpty() ? "" : ", request " + requestId) + ")";
+  }
+
   /** A request that is larger than the client may send. */
   static ErrorFacts tooLarge(int size, int limit, String requestId) {
     return new ErrorFacts(

@@ -11,6 +11,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /**
  * A call with the SDK's manners. Sends it as often as the retry policy says, as long as no message
@@ -246,7 +247,7 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
     if (nanos == Long.MAX_VALUE) {
       return null;
     }
-    String text = "no message for " + nanos / 1e9 + " s";
+    String text = "no message for " + Connection.seconds(nanos) + " s";
     ErrorFacts idle =
         ErrorFacts.local(
             ErrorKind.STREAM_IDLE_TIMEOUT, Status.Code.DEADLINE_EXCEEDED, text, requestId(), null);
@@ -284,7 +285,7 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
       current = attempt;
     }
     if (current != null) {
-      current.cancel(error.getMessage(), error);
+      current.cancel(error.message(), error);
     }
   }
 
@@ -311,7 +312,14 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
   }
 
   Failure failure(Status status, Metadata trailers, boolean answerBegun) {
-    return connection.failures().read(status, trailers, requestId(), answerBegun);
+    Failure failure = connection.failures().read(status, trailers, requestId(), answerBegun);
+    boolean isServers = failure.error().reason().isPresent();
+    if (status.getCode() != Status.Code.DEADLINE_EXCEEDED || isServers || !plan.isLate()) {
+      return failure;
+    }
+    Throwable cause = new TimeoutException(status.getDescription()); // what gRPC was waiting for
+    ErrorFacts late = ErrorFacts.local(null, status.getCode(), plan.lateness(), requestId(), cause);
+    return new Failure(new TriviumException(late), null, false);
   }
 
   /** Has the next attempt sent after a while. False where there is to be none. */
@@ -363,7 +371,7 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
     if (error == null) {
       listener.onClose(Status.OK, trailers);
     } else {
-      Status status = error.code().toStatus().withDescription(error.getMessage());
+      Status status = error.code().toStatus().withDescription(error.message());
       listener.onClose(status.withCause(error), trailers);
     }
   }

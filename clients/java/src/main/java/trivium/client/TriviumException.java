@@ -14,6 +14,9 @@ import trivium.v1.Usage;
  * {@link ModelNotFoundException}. What the SDK says itself is in {@link #kind()}. A generated stub
  * over {@link TriviumClient#channel()} throws gRPC's own exception, and {@link #from} finds this
  * one in it.
+ *
+ * <p>{@link #getMessage()} is the message with the reason, else the code, and the request id after
+ * it; {@link #message()} is the message alone.
  */
 public class TriviumException extends RuntimeException {
   private static final long serialVersionUID = 1;
@@ -21,7 +24,7 @@ public class TriviumException extends RuntimeException {
   private final ErrorFacts facts;
 
   TriviumException(ErrorFacts facts) {
-    super(facts.message(), facts.cause());
+    super(facts.text(), facts.cause());
     this.facts = facts;
   }
 
@@ -64,6 +67,15 @@ public class TriviumException extends RuntimeException {
             requestId,
             null,
             null));
+  }
+
+  /**
+   * Returns what went wrong, in words.
+   *
+   * @return the message without reason and request id
+   */
+  public String message() {
+    return facts.message();
   }
 
   /**

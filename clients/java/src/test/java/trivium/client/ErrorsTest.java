@@ -24,6 +24,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.TimeoutException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -56,7 +57,8 @@ class ErrorsTest {
     TriviumException error = read(Status.NOT_FOUND.withDescription("no such model"), trailers);
     assertInstanceOf(ModelNotFoundException.class, error);
     assertEquals(Status.Code.NOT_FOUND, error.code());
-    assertEquals("no such model", error.getMessage());
+    assertEquals("no such model", error.message());
+    assertEquals("no such model (MODEL_NOT_FOUND, request of-the-server)", error.getMessage());
     assertEquals(Optional.empty(), error.kind());
     assertEquals(Map.of("model", "m"), error.metadata());
     assertEquals(List.of(new FieldViolation("f", "d")), error.fieldViolations());
@@ -80,6 +82,7 @@ class ErrorsTest {
     TriviumException error = read(Status.RESOURCE_EXHAUSTED, none);
     assertEquals(Status.Code.RESOURCE_EXHAUSTED, error.code());
     assertEquals("sent", error.requestId());
+    assertTrue(error.getMessage().endsWith(" (RESOURCE_EXHAUSTED, request sent)"));
   }
 
   @Test
@@ -159,6 +162,22 @@ class ErrorsTest {
   }
 
   @Test
+  void deadlineThatPassesIsToldInTheTermsOfTheClient() {
+    try (ScriptedServer server = ScriptedServer.counting(ScriptedServer.hangs());
+        TriviumClient client =
+            TriviumClient.builder()
+                .target(server.target())
+                .timeout(Duration.ofMillis(200))
+                .build()) {
+      var request = CountTokensRequest.getDefaultInstance();
+      var error = assertThrows(TriviumException.class, () -> client.text().countTokens(request));
+      assertEquals("the deadline of the call passed after 0.2 s", error.message());
+      assertEquals(Status.Code.DEADLINE_EXCEEDED, error.code());
+      assertInstanceOf(TimeoutException.class, error.getCause());
+    }
+  }
+
+  @Test
   void serverWithoutTlsIsTold() {
     try (ScriptedServer server = ScriptedServer.counting(ScriptedServer.fails(Status.Code.OK));
         TriviumClient client = TriviumClient.builder().target(server.target()).tls(true).build()) {
@@ -166,8 +185,7 @@ class ErrorsTest {
           assertThrows(
               TriviumException.class,
               () -> client.text().countTokens(CountTokensRequest.getDefaultInstance()));
-      assertEquals(
-          "the server does not speak TLS; connect to it with tls(false)", error.getMessage());
+      assertEquals("the server does not speak TLS; connect to it with tls(false)", error.message());
       assertEquals(ErrorKind.SERVER_UNAVAILABLE, error.kind().orElseThrow());
     }
   }

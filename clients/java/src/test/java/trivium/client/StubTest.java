@@ -96,7 +96,9 @@ class StubTest {
               .withDeadlineAfter(200, TimeUnit.MILLISECONDS);
       var thrown = assertThrows(StatusRuntimeException.class, () -> stub.countTokens(REQUEST));
       assertEquals(Status.Code.DEADLINE_EXCEEDED, thrown.getStatus().getCode());
-      assertTrue(TriviumException.from(thrown).orElseThrow().kind().isEmpty());
+      TriviumException error = TriviumException.from(thrown).orElseThrow();
+      assertTrue(error.kind().isEmpty());
+      assertEquals("the deadline of the call passed", error.message());
     }
   }
 

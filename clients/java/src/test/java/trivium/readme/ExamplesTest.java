@@ -39,7 +39,7 @@ class ExamplesTest {
   @Test
   void speakThenLiveTranscription() throws Exception {
     Path spoken = folder.resolve("spoken.wav");
-    String output = run("Speak", spoken.toString(), "It was the best of times.");
+    String output = run("Speak", "It was the best of times.", spoken.toString());
     assertTrue(output.matches("(?s).*spoken.wav: \\d\\.\\d s\n"), output);
     assertTrue(Files.size(spoken) > 10_000);
     for (String[] how : new String[][] {{"--fast", spoken.toString()}, {spoken.toString()}}) {
