@@ -1,5 +1,5 @@
-// What a call costs here and with gRPC's own stub, side by side: bench [--quick]. Prints one line of JSON;
-// times in microseconds, CPU time of the client's process alone.
+// What a call costs here and with gRPC's own stub, side by side. Prints one line of JSON; times in microseconds, CPU
+// time of the client's process alone, each figure the median of rounds in which both take turns.
 
 #include <grpcpp/grpcpp.h>
 #include <sys/resource.h>
@@ -21,125 +21,170 @@ using namespace trivium::v1;
 using Json = nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
+constexpr int kRounds = 5;
+constexpr int kCalls = 1000;
+constexpr int kStreams = 10;
+constexpr int kStreamsAtOnce = 64;
+constexpr int kTokens = 1000;
+
+// How long each of many things took.
+using Durations = std::vector<double>;
+
+// How one side makes a call, and reads a stream: the times from one event to the next.
+struct Side {
+  std::function<void()> call;
+  std::function<Durations()> stream;
+};
+
+struct Figures {
+  double p50_us = 0;
+  double p99_us = 0;
+  double cpu_us = 0;
+};
+
 double CpuMicroseconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto microseconds = [](const timeval& time) { return time.tv_sec * 1e6 + static_cast<double>(time.tv_usec); };
+  const auto microseconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_usec);
+  };
   return microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
 }
 
-double MicrosecondsSince(Clock::time_point begun_at) {
-  return std::chrono::duration<double, std::micro>(Clock::now() - begun_at).count();
-}
-
-// How long each of many things took, and the CPU time of all.
-struct Sample {
-  std::vector<double> microseconds;
-  double cpu_microseconds = 0;
-  double wall_microseconds = 0;
-  double units = 0;
-
-  Json Summary(const char* unit) {
-    std::sort(microseconds.begin(), microseconds.end());
-    const auto at = [&](double part) {
-      return microseconds[static_cast<std::size_t>(part * static_cast<double>(microseconds.size() - 1))];
-    };
-    return {{"p50_us", at(0.5)},
-            {"p99_us", at(0.99)},
-            {std::string("cpu_us_per_") + unit, cpu_microseconds / units},
-            {std::string(unit) + "s_per_s", units / wall_microseconds * 1e6}};
+// Tells the microseconds since it was last asked.
+class Stopwatch {
+ public:
+  double Lap() {
+    const auto now = Clock::now();
+    return std::chrono::duration<double, std::micro>(now - std::exchange(last_, now)).count();
   }
+
+ private:
+  Clock::time_point last_ = Clock::now();
 };
 
-// Does something `count` times, each of `units`, and adds what it took.
-void Measure(Sample& sample, int count, double units, const std::function<void()>& once) {
-  const double cpu = CpuMicroseconds();
-  const auto begun_at = Clock::now();
-  for (int i = 0; i < count; ++i) {
-    const auto one_begun_at = Clock::now();
-    once();
-    sample.microseconds.push_back(MicrosecondsSince(one_begun_at) / units);
-  }
-  sample.wall_microseconds += MicrosecondsSince(begun_at);
-  sample.cpu_microseconds += CpuMicroseconds() - cpu;
-  sample.units += count * units;
+// The smallest value that so much of all are not above.
+double Percentile(std::vector<double> values, double part) {
+  const auto place = static_cast<std::ptrdiff_t>(part * static_cast<double>(values.size() - 1));
+  std::nth_element(values.begin(), values.begin() + place, values.end());
+  return values[static_cast<std::size_t>(place)];
 }
 
-// Both ways of calling in turns, so that what else the machine does meets both.
-Json Compare(const char* unit, int rounds, int count, double units, const std::function<void()>& sdk,
-             const std::function<void()>& stub) {
-  Sample of_sdk, of_stub, warm_up;
-  Measure(warm_up, std::max(1, count / 10), units, sdk);
-  Measure(warm_up, std::max(1, count / 10), units, stub);
-  for (int round = 0; round < rounds; ++round) {
-    Measure(of_sdk, count, units, sdk);
-    Measure(of_stub, count, units, stub);
+Durations Calls(const Side& side) {
+  Durations durations;
+  for (int i = 0; i < kCalls; ++i) {
+    Stopwatch stopwatch;
+    side.call();
+    durations.push_back(stopwatch.Lap());
   }
-  return {{"sdk", of_sdk.Summary(unit)}, {"stub", of_stub.Summary(unit)}};
+  return durations;
+}
+
+Durations Streams(const Side& side) {
+  Durations gaps;
+  for (int i = 0; i < kStreams; ++i)
+    for (const double gap : side.stream()) gaps.push_back(gap);
+  return gaps;
+}
+
+Durations StreamsAtOnce(const Side& side) {
+  std::vector<Durations> of_each(kStreamsAtOnce);
+  std::vector<std::thread> threads;
+  for (Durations& gaps : of_each) threads.emplace_back([&] { gaps = side.stream(); });
+  for (std::thread& thread : threads) thread.join();
+  Durations all;
+  for (const Durations& gaps : of_each) all.insert(all.end(), gaps.begin(), gaps.end());
+  return all;
+}
+
+Figures Measure(Durations (*workload)(const Side&), const Side& side) {
+  const double cpu = CpuMicroseconds();
+  const Durations durations = workload(side);
+  const double used = CpuMicroseconds() - cpu;
+  return {Percentile(durations, 0.5), Percentile(durations, 0.99), used / static_cast<double>(durations.size())};
+}
+
+Json Medians(const std::vector<Figures>& rounds) {
+  const auto median = [&](double Figures::*figure) {
+    std::vector<double> values;
+    for (const Figures& round : rounds) values.push_back(round.*figure);
+    return Percentile(values, 0.5);
+  };
+  return {
+      {"p50_us", median(&Figures::p50_us)}, {"p99_us", median(&Figures::p99_us)}, {"cpu_us", median(&Figures::cpu_us)}};
+}
+
+Json Compare(Durations (*workload)(const Side&), const Side& stub, const Side& sdk) {
+  workload(stub);  // warms up
+  workload(sdk);
+  std::vector<Figures> of_stub, of_sdk;
+  for (int round = 0; round < kRounds; ++round) {
+    of_stub.push_back(Measure(workload, stub));
+    of_sdk.push_back(Measure(workload, sdk));
+  }
+  return {{"stub", Medians(of_stub)}, {"sdk", Medians(of_sdk)}};
 }
 
 void Check(bool ok) {
   if (!ok) throw std::runtime_error("a call failed");
 }
 
-void InThreads(int count, const std::function<void()>& work) {
-  std::vector<std::thread> threads;
-  for (int i = 0; i < count; ++i) threads.emplace_back(work);
-  for (std::thread& thread : threads) thread.join();
+Side StubSide(TextGenerationService::Stub& stub, const CountTokensRequest& count,
+              const StreamGenerateRequest& generate) {
+  return {[&] {
+            grpc::ClientContext context;
+            CountTokensResponse response;
+            Check(stub.CountTokens(&context, count, &response).ok());
+          },
+          [&] {
+            grpc::ClientContext context;
+            Durations gaps;
+            Stopwatch stopwatch;
+            const auto reader = stub.StreamGenerate(&context, generate);
+            for (StreamGenerateResponse event; reader->Read(&event);) gaps.push_back(stopwatch.Lap());
+            Check(reader->Finish().ok());
+            return gaps;
+          }};
 }
 
-Json Run(const std::string& target, int rounds) {
-  constexpr int kTokens = 2000;
-  constexpr int kStreams = 64;
+Side SdkSide(const trivium::Client& client, const CountTokensRequest& count, const StreamGenerateRequest& generate) {
+  return {[&] { client.text().CountTokens(count); },
+          [&] {
+            Durations gaps;
+            Stopwatch stopwatch;
+            auto stream = client.text().StreamGenerate(generate);
+            for (StreamGenerateResponse event; stream.Read(event);) gaps.push_back(stopwatch.Lap());
+            return gaps;
+          }};
+}
+
+Json Run(const std::string& target) {
   trivium::ClientOptions options;
   options.target = target;
   const trivium::Client client(options);
   const auto stub = TextGenerationService::NewStub(grpc::CreateChannel(target, grpc::InsecureChannelCredentials()));
+  CountTokensRequest count;
+  *count.mutable_input() = trivium::Prompt("any", "What is the capital of Japan?");
+  StreamGenerateRequest generate;
+  *generate.mutable_input() = count.input();
+  generate.mutable_input()->mutable_sampling()->set_max_output_tokens(kTokens);
 
-  CountTokensRequest count_request;
-  *count_request.mutable_input() = trivium::Prompt("smollm2-135m-instruct", "What is the capital of France?");
-  StreamGenerateRequest stream_request;
-  *stream_request.mutable_input() = count_request.input();
-  stream_request.mutable_input()->mutable_sampling()->set_max_output_tokens(kTokens);
-
-  const auto sdk_unary = [&] { Check(client.text().CountTokens(count_request).token_count() == 5); };
-  const auto stub_unary = [&] {
-    grpc::ClientContext context;
-    CountTokensResponse response;
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
-    Check(stub->CountTokens(&context, count_request, &response).ok());
-  };
-  const auto sdk_stream = [&] {
-    auto stream = client.text().StreamGenerate(stream_request);
-    std::int64_t events = 0;
-    for (const auto& event : stream) events += event.has_delta() ? 1 : 0;
-    Check(events == kTokens);
-  };
-  const auto stub_stream = [&] {
-    grpc::ClientContext context;
-    const auto reader = stub->StreamGenerate(&context, stream_request);
-    StreamGenerateResponse event;
-    std::int64_t events = 0;
-    while (reader->Read(&event)) events += event.has_delta() ? 1 : 0;
-    Check(reader->Finish().ok() && events == kTokens);
-  };
-
-  Json results = {{"language", "cpp"}, {"grpc", grpc::Version()}};
-  results["unary"] = Compare("call", rounds, 1000, 1, sdk_unary, stub_unary);
-  results["stream"] = Compare("token", rounds, 10, kTokens, sdk_stream, stub_stream);
-  results["streams_64"] = Compare(
-      "token", rounds, 1, kTokens * kStreams, [&] { InThreads(kStreams, sdk_stream); },
-      [&] { InThreads(kStreams, stub_stream); });
-  return results;
+  const Side stub_side = StubSide(*stub, count, generate);
+  const Side sdk_side = SdkSide(client, count, generate);
+  return {{"language", "cpp"},
+          {"runtime", "g++ " + std::string(__VERSION__) + ", grpc " + grpc::Version()},
+          {"rounds", kRounds},
+          {"unary_call", Compare(Calls, stub_side, sdk_side)},
+          {"streamed_token", Compare(Streams, stub_side, sdk_side)},
+          {"streamed_token_64_at_once", Compare(StreamsAtOnce, stub_side, sdk_side)}};
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main() {
   try {
     const BenchServer server;
-    const bool is_quick = argc == 2 && argv[1] == std::string("--quick");
-    std::cout << Run(server.target(), is_quick ? 1 : 10) << std::endl;
+    std::cout << Run(server.target()) << std::endl;
     return 0;
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";

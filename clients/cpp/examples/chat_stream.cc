@@ -5,6 +5,10 @@
 #include <iostream>
 
 int main(int argc, char** argv) {
+  if (argc > 2) {
+    std::cerr << "usage: chat_stream [QUESTION]\n";
+    return 2;
+  }
   const std::string question = argc > 1 ? argv[1] : "What is the capital of France?";
   try {
     const trivium::Client client;

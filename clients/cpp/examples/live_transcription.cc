@@ -1,4 +1,4 @@
-// Transcribes a recording while it is "spoken": live_transcription FILE.wav [--fast]. The file has one
+// Transcribes a recording while it is "spoken": live_transcription [--fast] FILE. The file has one
 // channel of 16 bits; it is sent as fast as it sounds, or with --fast as fast as it goes. The server is that
 // of $TRIVIUM_TARGET.
 
@@ -56,13 +56,13 @@ void Transcribe(const trivium::Pcm& sound, bool is_fast) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool is_fast = argc == 3 && argv[2] == std::string_view("--fast");
+  const bool is_fast = argc == 3 && argv[1] == std::string_view("--fast");
   if (argc != 2 && !is_fast) {
-    std::cerr << "usage: live_transcription FILE.wav [--fast]\n";
+    std::cerr << "usage: live_transcription [--fast] FILE\n";
     return 2;
   }
   try {
-    Transcribe(trivium::PcmFromWav(argv[1]), is_fast);
+    Transcribe(trivium::PcmFromWav(argv[argc - 1]), is_fast);
     return 0;
   } catch (const std::exception& error) {  // the file's or the call's
     std::cerr << error.what() << "\n";

@@ -86,8 +86,7 @@ ClientOptions Checked(ClientOptions options) {
   return options;
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
-  const Target target = ParseTarget(options.target);
+std::shared_ptr<grpc::Channel> MakeChannel(const Target& target, const ClientOptions& options) {
   const auto credentials = Credentials(IsEncrypted(target, options), options);
   return grpc::CreateCustomChannel(target.address, credentials, Arguments(target.address, options));
 }
@@ -100,7 +99,10 @@ gpr_timespec InGrpcTime(Clock::duration left) {
 
 }  // namespace
 
-Connection::Connection(ClientOptions options) : options_(Checked(std::move(options))), stub_(MakeChannel(options_)) {}
+Connection::Connection(ClientOptions options)
+    : options_(Checked(std::move(options))),
+      target_(ParseTarget(options_.target)),
+      stub_(MakeChannel(target_, options_)) {}
 
 CallSettings::CallSettings(const Connection& connection, const CallOptions& options,
                            std::optional<std::chrono::milliseconds> default_timeout)

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "retry.h"
+#include "target.h"
 #include "trivium/cancel.h"
 #include "trivium/options.h"
 
@@ -24,12 +25,15 @@ class Connection {
   explicit Connection(ClientOptions options);
 
   const ClientOptions& options() const { return options_; }
+  // What gRPC takes as the target.
+  const std::string& address() const { return target_.address; }
   grpc::GenericStub& stub() { return stub_; }
   // Cancelled when the client is closed.
   const CancelSource& closing() const { return closing_; }
 
  private:
   ClientOptions options_;
+  Target target_;
   grpc::GenericStub stub_;
   CancelSource closing_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdint>
 
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -21,6 +22,9 @@ constexpr std::array kResetMarks = {"RST_STREAM", "Stream removed"};
 // version 3 and BoringSSL differ in case.
 constexpr std::array kTlsMarks = {"wrong version number", "certificate verify failed", "hostname verification",
                                   "peer name"};
+
+// Of a delay that a server may ask for; what is longer overflows a clock, and is as good as for ever.
+constexpr std::chrono::seconds kLongestDelay = std::chrono::hours(24 * 365 * 100);
 
 template <class Marks>
 bool HasAny(const std::string& text, const Marks& marks) {
@@ -56,7 +60,9 @@ void ReadDetail(const google::protobuf::Any& packed, Error::Details& details) {
       details.field_violations.push_back({violation.field(), violation.description()});
   } else if (packed.UnpackTo(&retry)) {
     const auto& delay = retry.retry_delay();
-    details.retry_after = std::chrono::seconds(delay.seconds()) + std::chrono::nanoseconds(delay.nanos());
+    const std::chrono::seconds whole(
+        std::clamp<std::int64_t>(delay.seconds(), -kLongestDelay.count(), kLongestDelay.count()));
+    details.retry_after = whole + std::chrono::nanoseconds(delay.nanos());
   } else if (packed.UnpackTo(&request) && !request.request_id().empty()) {
     details.request_id = request.request_id();
   }
@@ -95,8 +101,8 @@ bool IsTransportLoss(StatusCode code, const std::string& message) {
   return (code == StatusCode::INTERNAL || code == StatusCode::UNKNOWN) && HasAny(message, kResetMarks);
 }
 
-Failure ReadFailure(const grpc::Status& status, const Trailers& trailers, const std::string& request_id,
-                    bool answer_begun) {
+Failure ReadFailure(const grpc::Status& status, const Trailers& trailers, const std::string& target,
+                    const std::string& request_id, bool answer_begun) {
   Error::Details details;
   details.code = status.error_code();
   details.message = status.error_message().empty() ? StatusCodeName(details.code) : status.error_message();
@@ -108,6 +114,11 @@ Failure ReadFailure(const grpc::Status& status, const Trailers& trailers, const 
     details.kind = answer_begun ? Error::Kind::kConnectionLost : Error::Kind::kServerUnavailable;
     if (!answer_begun) details.code = StatusCode::UNAVAILABLE;
   }
+  const std::string& said = status.error_message();
+  if (details.kind == Error::Kind::kServerUnavailable && said.find("Connection refused") != std::string::npos)
+    details.message = "no server listens at " + target + "; `trivium serve` starts one";
+  if (details.reason.empty() && details.code == StatusCode::DEADLINE_EXCEEDED && said == "Deadline Exceeded")
+    details.message = "the deadline of the call passed";
   const bool is_lasting =
       details.kind == Error::Kind::kServerUnavailable && HasAny(InLowerCase(details.message), kTlsMarks);
   return {Error(std::move(details)), ReadPushback(trailers), is_lasting};

@@ -25,10 +25,10 @@ struct Failure {
   bool is_retriable() const;
 };
 
-// Maps a failed call. request_id: the one that was sent. answer_begun: whether a message of the answer had
-// arrived.
-Failure ReadFailure(const grpc::Status& status, const Trailers& trailers, const std::string& request_id,
-                    bool answer_begun);
+// Maps a failed call. target: what was called. request_id: the one that was sent. answer_begun: whether a message of
+// the answer had arrived.
+Failure ReadFailure(const grpc::Status& status, const Trailers& trailers, const std::string& target,
+                    const std::string& request_id, bool answer_begun);
 
 // Whether a status without a reason means that the connection, and not the call, failed.
 bool IsTransportLoss(StatusCode code, const std::string& message);

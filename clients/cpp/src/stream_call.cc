@@ -16,8 +16,7 @@ class StreamCall::Impl {
         is_duplex_(request == nullptr),
         settings_(*connection_, options, std::nullopt),
         idle_timeout_(options.idle_timeout.value_or(connection_->options().idle_timeout)),
-        is_silence_counted_(options.idle_timeout.has_value()),
-        may_be_silent_(ending != Ending::kCompletedEvent),
+        may_be_silent_(ending != Ending::kCompletedEvent && !options.idle_timeout),
         rules_(ending),
         canceller_(settings_.cancel(), connection_->closing().token()) {
     if (request != nullptr) request_ = Serialized(*request, connection_->options().max_message_bytes);
@@ -89,7 +88,6 @@ class StreamCall::Impl {
   // Since when silence counts in a read that began then; nothing where it does not. Where the caller still
   // has something to say, a server need not.
   std::optional<Clock::time_point> SilentSince(Clock::time_point begun_at) const {
-    if (is_silence_counted_) return begun_at;
     if (may_be_silent_) return std::nullopt;
     if (!is_duplex_ || !answer_begun_) return begun_at;
     const Clock::time_point writes_done_at = writes_done_at_;
@@ -112,7 +110,8 @@ class StreamCall::Impl {
     }
     if (canceller_.cancelled()) throw Cancelled();
     if (status.ok()) throw Truncated("the stream ended without its terminal event; the answer is not whole");
-    const Failure failure = ReadFailure(status, attempt_->trailers(), request_id(), answer_begun_);
+    const Failure failure =
+        ReadFailure(status, attempt_->trailers(), connection_->address(), request_id(), answer_begun_);
     if (answer_begun_ || is_duplex_) throw failure.error;
     const RetryPolicy& policy = connection_->options().retry;
     const auto delay = DelayBeforeRetry(policy, failure, settings_.attempts(), settings_.left());
@@ -142,7 +141,6 @@ class StreamCall::Impl {
   const bool is_duplex_;
   CallSettings settings_;
   const std::chrono::milliseconds idle_timeout_;
-  const bool is_silence_counted_;
   const bool may_be_silent_;
   EventRules rules_;
   grpc::ByteBuffer request_;

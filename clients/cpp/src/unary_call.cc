@@ -57,7 +57,8 @@ void CallUnary(const std::shared_ptr<Connection>& connection, const char* method
     const grpc::Status status = attempt.Finish(answer);
     if (status.ok()) return Parse(answer, response, settings.request_id());
     if (canceller.cancelled()) throw Cancelled(settings.request_id());
-    const Failure failure = ReadFailure(status, attempt.trailers(), settings.request_id(), false);
+    const Failure failure =
+        ReadFailure(status, attempt.trailers(), connection->address(), settings.request_id(), false);
     const auto delay = DelayBeforeRetry(client.retry, failure, settings.attempts(), settings.left());
     if (!delay) throw failure.error;
     if (!canceller.Sleep(*delay)) throw Cancelled(settings.request_id());

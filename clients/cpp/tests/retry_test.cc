@@ -13,7 +13,7 @@ double Low(double low, double) { return low; }
 double High(double, double high) { return high; }
 
 Failure FailureOf(const grpc::Status& status, std::optional<long long> pushback_ms = std::nullopt) {
-  Failure failure = ReadFailure(status, {}, "id", false);
+  Failure failure = ReadFailure(status, {}, "host:1", "id", false);
   failure.pushback_ms = pushback_ms;
   return failure;
 }

@@ -172,6 +172,32 @@ int ScriptedServer::call_count() const { return service_->call_count(); }
 
 void ScriptedServer::Stop() { service_->Stop(); }
 
+grpc::Status Hanging::operator()(Conversation& call) const {
+  if (first_) call.Write(*first_);
+  state_->came.set_value();
+  state_->given_up.set_value(call.WaitForCancel());
+  return grpc::Status::CANCELLED;
+}
+
+void Hanging::WaitForCall() const {
+  EXPECT_EQ(state_->came.get_future().wait_for(kPatience), std::future_status::ready) << "no call came";
+}
+
+bool Hanging::was_given_up() const {
+  std::future<bool> given_up = state_->given_up.get_future();
+  return given_up.wait_for(2 * kPatience) == std::future_status::ready && given_up.get();
+}
+
+std::vector<ScriptedServer::Script> AfterGreeting(ScriptedServer::Script script) {
+  const auto greeted = [](Conversation& call) {
+    call.Write(v1::CountTokensResponse());
+    return grpc::Status::OK;
+  };
+  return {greeted, std::move(script)};
+}
+
+void Greet(const Client& client) { client.text().CountTokens({}); }
+
 ClientOptions OptionsFor(const ScriptedServer& server) {
   ClientOptions options;
   options.target = server.target();

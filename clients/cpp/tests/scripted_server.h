@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -76,6 +77,34 @@ class ScriptedServer {
 
   std::unique_ptr<Service> service_;
 };
+
+// Hangs until the caller gives up, after an event where it is given one, and tells when the call came and whether the
+// caller gave up.
+class Hanging {
+ public:
+  explicit Hanging(std::optional<v1::StreamGenerateResponse> first = std::nullopt) : first_(std::move(first)) {}
+
+  grpc::Status operator()(Conversation& call) const;
+
+  // Waits until the call has come. Fails the test where it does not for ten seconds.
+  void WaitForCall() const;
+  // Waits until the call is over. Returns false where it was not given up.
+  bool was_given_up() const;
+
+ private:
+  struct State {
+    std::promise<void> came;
+    std::promise<bool> given_up;
+  };
+
+  std::optional<v1::StreamGenerateResponse> first_;
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+};
+
+// Scripts that answer Greet's call, then as given.
+std::vector<ScriptedServer::Script> AfterGreeting(ScriptedServer::Script script);
+// Makes a call, so that no time is lost with connecting in the next one.
+void Greet(const Client& client);
 
 // A client of that server, and short waits between attempts.
 ClientOptions OptionsFor(const ScriptedServer& server);

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
+
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "scripted_server.h"
@@ -12,7 +15,7 @@ namespace {
 using testing::TriviumStatus;
 
 Error Read(const grpc::Status& status, const Trailers& trailers = {}, bool answer_begun = false) {
-  return ReadFailure(status, trailers, "sent-id", answer_begun).error;
+  return ReadFailure(status, trailers, "host:1", "sent-id", answer_begun).error;
 }
 
 TEST(StatusDetails, EachIsRead) {
@@ -79,9 +82,29 @@ TEST(StatusDetails, TransportLossDependsOnWhatHadArrived) {
   EXPECT_EQ(Read(TriviumStatus(grpc::StatusCode::UNAVAILABLE, "SERVER_DRAINING")).kind(), Error::Kind::kNone);
 }
 
+TEST(StatusDetails, ADelayOfAgesIsLongAndDoesNotOverflow) {
+  google::rpc::Status packed;
+  google::rpc::RetryInfo retry;
+  for (const std::int64_t seconds : {std::int64_t{315'576'000'000}, std::numeric_limits<std::int64_t>::max()}) {
+    retry.mutable_retry_delay()->set_seconds(seconds);
+    packed.clear_details();
+    packed.add_details()->PackFrom(retry);
+    const Error error = Read({grpc::StatusCode::UNAVAILABLE, "later", packed.SerializeAsString()});
+    EXPECT_GT(*error.retry_after(), std::chrono::hours(24 * 365));
+  }
+}
+
+TEST(StatusDetails, WhatGrpcSaysOfCommonTroubleIsSaidInOurTerms) {
+  EXPECT_EQ(Read({grpc::StatusCode::UNAVAILABLE, "failed to connect: Connection refused"}).message(),
+            "no server listens at host:1; `trivium serve` starts one");
+  EXPECT_EQ(Read({grpc::StatusCode::DEADLINE_EXCEEDED, "Deadline Exceeded"}).message(),
+            "the deadline of the call passed");
+}
+
 TEST(StatusDetails, PushbackIsANumberOrForbids) {
   const auto pushback = [](const char* text) {
-    return ReadFailure({grpc::StatusCode::UNAVAILABLE, ""}, {{"grpc-retry-pushback-ms", text}}, "", false).pushback_ms;
+    return ReadFailure({grpc::StatusCode::UNAVAILABLE, ""}, {{"grpc-retry-pushback-ms", text}}, "host:1", "", false)
+        .pushback_ms;
   };
   EXPECT_EQ(pushback("250"), 250);
   EXPECT_EQ(pushback("-5"), -5);

@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <future>
 #include <thread>
 
 #include "scripted_server.h"
@@ -14,6 +13,7 @@ using testing::Completed;
 using testing::Conversation;
 using testing::Delta;
 using testing::ErrorOf;
+using testing::Hanging;
 using testing::OptionsFor;
 using testing::ScriptedServer;
 using testing::Started;
@@ -28,17 +28,6 @@ ScriptedServer::Script Sending(std::vector<v1::StreamGenerateResponse> events, g
     return status;
   };
 }
-
-// Sends an event, and then nothing until the caller gives up; tells whether it did.
-struct Hanging {
-  std::shared_ptr<std::promise<bool>> gave_up = std::make_shared<std::promise<bool>>();
-
-  grpc::Status operator()(Conversation& call) const {
-    call.Write(Started());
-    gave_up->set_value(call.WaitForCancel());
-    return grpc::Status::CANCELLED;
-  }
-};
 
 TextStream Open(const Client& client, const CallOptions& options = {}) {
   return client.text().StreamText(Prompt("m", "Hi"), options);
@@ -105,17 +94,12 @@ TEST(ServerStream, WithoutItsTerminalEventIsTruncated) {
 }
 
 TEST(ServerStream, WithAGapIsTruncatedAndEndsAtTheServer) {
-  auto gave_up = std::make_shared<std::promise<bool>>();
-  ScriptedServer server([gave_up](Conversation& call) {
-    call.Write(Started());
-    call.Write(Delta(2, "?"));
-    gave_up->set_value(call.WaitForCancel());
-    return grpc::Status::CANCELLED;
-  });
+  const Hanging script(Delta(1, "where 0 is missing"));
+  ScriptedServer server(script);
   const Client client(OptionsFor(server));
   TextStream stream = Open(client);
   EXPECT_EQ(ErrorOf([&] { ReadAll(stream); }).kind(), Error::Kind::kTruncatedStream);
-  EXPECT_TRUE(gave_up->get_future().get());
+  EXPECT_TRUE(script.was_given_up());
 }
 
 TEST(ServerStream, AnErrorAfterTheTerminalEventTakesNothingAway) {
@@ -141,16 +125,17 @@ TEST(ServerStream, FailsAsTheServerSays) {
 }
 
 TEST(ServerStream, SilenceForTheIdleTimeoutEndsIt) {
-  const Hanging script;
-  ScriptedServer server(script);
+  const Hanging script(Started());
+  ScriptedServer server(testing::AfterGreeting(script));
   ClientOptions options = OptionsFor(server);
-  options.idle_timeout = milliseconds(200);
+  options.idle_timeout = milliseconds(300);
   const Client client(options);
+  testing::Greet(client);
   TextStream stream = Open(client);
   const Error error = ErrorOf([&] { ReadAll(stream); });
   EXPECT_EQ(error.kind(), Error::Kind::kStreamIdleTimeout);
   EXPECT_EQ(error.code(), StatusCode::DEADLINE_EXCEEDED);
-  EXPECT_TRUE(script.gave_up->get_future().get());
+  EXPECT_TRUE(script.was_given_up());
 }
 
 TEST(ServerStream, OneThatMayBeSilentHasNoIdleTimeoutByDefault) {
@@ -173,7 +158,7 @@ TEST(ServerStream, OneThatMayBeSilentHasNoIdleTimeoutByDefault) {
 }
 
 TEST(ServerStream, ItsDeadlineEndsIt) {
-  const Hanging script;
+  const Hanging script(Started());
   ScriptedServer server(script);
   const Client client(OptionsFor(server));
   CallOptions options;
@@ -185,7 +170,7 @@ TEST(ServerStream, ItsDeadlineEndsIt) {
 }
 
 TEST(ServerStream, LeavingItsScopeEndsItAtTheServer) {
-  const Hanging script;
+  const Hanging script(Started());
   ScriptedServer server(script);
   const Client client(OptionsFor(server));
   {
@@ -195,32 +180,32 @@ TEST(ServerStream, LeavingItsScopeEndsItAtTheServer) {
       break;
     }
   }
-  EXPECT_TRUE(script.gave_up->get_future().get());
+  EXPECT_TRUE(script.was_given_up());
 }
 
 TEST(ServerStream, OneThatIsNeverReadEndsToo) {
-  const Hanging script;
+  const Hanging script(Started());
   ScriptedServer server(script);
   const Client client(OptionsFor(server));
   {
     const TextStream stream = Open(client);
-    std::this_thread::sleep_for(milliseconds(200));
+    script.WaitForCall();
   }
-  EXPECT_TRUE(script.gave_up->get_future().get());
+  EXPECT_TRUE(script.was_given_up());
 }
 
 TEST(ServerStream, CancelEndsItFromBeside) {
-  const Hanging script;
+  const Hanging script(Started());
   ScriptedServer server(script);
   const Client client(OptionsFor(server));
   TextStream stream = Open(client);
   std::thread beside([&] {
-    std::this_thread::sleep_for(milliseconds(100));
+    script.WaitForCall();
     stream.Cancel();
   });
   EXPECT_EQ(ErrorOf([&] { ReadAll(stream); }).kind(), Error::Kind::kCancelled);
   beside.join();
-  EXPECT_TRUE(script.gave_up->get_future().get());
+  EXPECT_TRUE(script.was_given_up());
 }
 
 TEST(ServerStream, ACancelledTokenSendsNothing) {
@@ -236,7 +221,7 @@ TEST(ServerStream, ACancelledTokenSendsNothing) {
 }
 
 TEST(ServerStream, OutlivesItsClientCancelled) {
-  const Hanging script;
+  const Hanging script(Started());
   ScriptedServer server(script);
   auto client = std::make_unique<Client>(OptionsFor(server));
   TextStream stream = Open(*client);
@@ -244,7 +229,7 @@ TEST(ServerStream, OutlivesItsClientCancelled) {
   EXPECT_TRUE(stream.ReadEvent(event));
   client.reset();
   EXPECT_EQ(ErrorOf([&] { stream.ReadEvent(event); }).kind(), Error::Kind::kCancelled);
-  EXPECT_TRUE(script.gave_up->get_future().get());
+  EXPECT_TRUE(script.was_given_up());
 }
 
 TEST(ServerStream, AServerThatDiesIsALostConnection) {
@@ -279,161 +264,6 @@ TEST(ServerStream, SixtyFourRunAtOnce) {
     });
   for (std::thread& reader : readers) reader.join();
   EXPECT_EQ(whole, 64);
-}
-
-using RecognizeRequest = v1::StreamRecognizeRequest;
-using RecognizeResponse = v1::StreamRecognizeResponse;
-
-RecognizeResponse Ready() {
-  RecognizeResponse event;
-  event.mutable_ready();
-  return event;
-}
-
-RecognizeResponse Transcript(std::int64_t sequence) {
-  RecognizeResponse event;
-  event.set_sequence(sequence);
-  event.mutable_transcript();
-  return event;
-}
-
-RecognizeResponse Done(std::int64_t sequence) {
-  RecognizeResponse event;
-  event.set_sequence(sequence);
-  event.mutable_completed();
-  return event;
-}
-
-RecognizeRequest SetupRequest() {
-  RecognizeRequest request;
-  request.mutable_setup();
-  return request;
-}
-
-RecognizeRequest Audio(const std::string& bytes) {
-  RecognizeRequest request;
-  request.set_audio(bytes);
-  return request;
-}
-
-TEST(DuplexStream, OneThreadWritesWhileAnotherReads) {
-  constexpr int kRounds = 500;
-  ScriptedServer server([](Conversation& call) {
-    call.Read<RecognizeRequest>();
-    call.Write(Ready());
-    std::int64_t sequence = 0;
-    while (call.Read<RecognizeRequest>()) call.Write(Transcript(++sequence));
-    call.Write(Done(++sequence));
-    return grpc::Status::OK;
-  });
-  const Client client(OptionsFor(server));
-  auto stream = client.speech().StreamRecognize();
-  EXPECT_TRUE(stream.Write(SetupRequest()));
-  std::thread writer([&] {
-    for (int i = 0; i < kRounds; ++i) EXPECT_TRUE(stream.Write(Audio(std::string(3200, 'x'))));
-    stream.WritesDone();
-    stream.WritesDone();
-    EXPECT_FALSE(stream.Write(Audio("late")));
-  });
-  int transcripts = 0;
-  for (const auto& event : stream) transcripts += event.has_transcript() ? 1 : 0;
-  writer.join();
-  EXPECT_EQ(transcripts, kRounds);
-}
-
-TEST(DuplexStream, AFailureStopsItsWriterAndIsRead) {
-  ScriptedServer server([](Conversation& call) {
-    call.Read<RecognizeRequest>();
-    return TriviumStatus(grpc::StatusCode::NOT_FOUND, "MODEL_NOT_FOUND");
-  });
-  const Client client(OptionsFor(server));
-  auto stream = client.speech().StreamRecognize();
-  stream.Write(SetupRequest());
-  while (stream.Write(Audio("1234"))) std::this_thread::sleep_for(milliseconds(5));
-  RecognizeResponse event;
-  EXPECT_EQ(ErrorOf([&] { stream.Read(event); }).reason(), "MODEL_NOT_FOUND");
-  stream.WritesDone();
-  EXPECT_EQ(server.call_count(), 1);
-}
-
-TEST(DuplexStream, IsNotSentAgain) {
-  ScriptedServer server([](Conversation&) { return kUnavailable; });
-  const Client client(OptionsFor(server));
-  auto stream = client.speech().StreamRecognize();
-  stream.Write(SetupRequest());
-  RecognizeResponse event;
-  EXPECT_EQ(ErrorOf([&] { stream.Read(event); }).kind(), Error::Kind::kServerUnavailable);
-  EXPECT_EQ(server.call_count(), 1);
-}
-
-TEST(DuplexStream, AWriteThatTheServerDoesNotTakeEndsWithCancel) {
-  ScriptedServer server([](Conversation& call) {
-    EXPECT_TRUE(call.WaitForCancel());
-    return grpc::Status::CANCELLED;
-  });
-  const Client client(OptionsFor(server));
-  auto stream = client.speech().StreamRecognize();
-  std::thread beside([&] {
-    std::this_thread::sleep_for(milliseconds(300));
-    stream.Cancel();
-  });
-  const RecognizeRequest large = Audio(std::string(1'000'000, 'x'));
-  while (stream.Write(large)) {
-  }
-  beside.join();
-  RecognizeResponse event;
-  EXPECT_EQ(ErrorOf([&] { stream.Read(event); }).kind(), Error::Kind::kCancelled);
-}
-
-TEST(DuplexStream, SilenceCountsWhereTheServerOwesSomething) {
-  ScriptedServer server([](Conversation& call) {
-    call.Read<RecognizeRequest>();
-    call.Write(Ready());
-    EXPECT_TRUE(call.WaitForCancel());
-    return grpc::Status::CANCELLED;
-  });
-  ClientOptions options = OptionsFor(server);
-  options.idle_timeout = milliseconds(200);
-  const Client client(options);
-  auto stream = client.speech().StreamRecognize();
-  stream.Write(SetupRequest());
-  std::atomic<bool> half_closed = false;
-  std::thread writer([&] {
-    std::this_thread::sleep_for(milliseconds(600));  // three times the limit, while it is the caller's turn
-    half_closed = true;
-    stream.WritesDone();
-  });
-  RecognizeResponse event;
-  EXPECT_TRUE(stream.Read(event));
-  EXPECT_EQ(ErrorOf([&] { stream.Read(event); }).kind(), Error::Kind::kStreamIdleTimeout);
-  EXPECT_TRUE(half_closed);
-  writer.join();
-}
-
-TEST(DuplexStream, SilenceBeforeTheFirstEventCounts) {
-  ScriptedServer server([](Conversation& call) {
-    EXPECT_TRUE(call.WaitForCancel());
-    return grpc::Status::CANCELLED;
-  });
-  ClientOptions options = OptionsFor(server);
-  options.idle_timeout = milliseconds(200);
-  const Client client(options);
-  auto stream = client.speech().StreamRecognize();
-  stream.Write(SetupRequest());
-  RecognizeResponse event;
-  EXPECT_EQ(ErrorOf([&] { stream.Read(event); }).kind(), Error::Kind::kStreamIdleTimeout);
-}
-
-TEST(DuplexStream, OneThatWasNeverUsedEnds) {
-  ScriptedServer server([](Conversation&) { return grpc::Status::OK; });
-  const Client client(OptionsFor(server));
-  { const auto unused = client.speech().StreamRecognize(); }
-  auto cancelled = client.speech().StreamRecognize();
-  cancelled.Cancel();
-  EXPECT_FALSE(cancelled.Write(SetupRequest()));
-  RecognizeResponse event;
-  EXPECT_EQ(ErrorOf([&] { cancelled.Read(event); }).kind(), Error::Kind::kCancelled);
-  EXPECT_EQ(server.call_count(), 0);
 }
 
 }  // namespace

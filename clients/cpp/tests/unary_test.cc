@@ -10,6 +10,7 @@ namespace {
 using std::chrono::milliseconds;
 using testing::Conversation;
 using testing::ErrorOf;
+using testing::Hanging;
 using testing::OptionsFor;
 using testing::ScriptedServer;
 using testing::TriviumStatus;
@@ -23,11 +24,6 @@ grpc::Status Five(Conversation& call) {
 
 ScriptedServer::Script Failing(grpc::Status status) {
   return [status](Conversation&) { return status; };
-}
-
-grpc::Status Hang(Conversation& call) {
-  EXPECT_TRUE(call.WaitForCancel());
-  return grpc::Status::CANCELLED;
 }
 
 v1::CountTokensRequest Request() {
@@ -100,21 +96,26 @@ TEST(UnaryCall, WhatTheServerRefusesIsNotSentAgain) {
 }
 
 TEST(UnaryCall, ItsDeadlineEndsItAtBothSides) {
-  ScriptedServer server(Hang);
+  const Hanging script;
+  ScriptedServer server(testing::AfterGreeting(script));
   const Client client(OptionsFor(server));
+  testing::Greet(client);
   CallOptions call;
   call.timeout = milliseconds(200);
   const Error error = ErrorOf([&] { client.text().CountTokens(Request(), call); });
   EXPECT_EQ(error.code(), StatusCode::DEADLINE_EXCEEDED);
   EXPECT_EQ(error.reason(), "");
+  EXPECT_EQ(error.message(), "the deadline of the call passed");
+  EXPECT_TRUE(script.was_given_up());
 }
 
 TEST(UnaryCall, ItsTokenEndsItFromBeside) {
-  ScriptedServer server(Hang);
+  const Hanging script;
+  ScriptedServer server(script);
   const Client client(OptionsFor(server));
   const CancelSource source;
   std::thread beside([&] {
-    std::this_thread::sleep_for(milliseconds(100));
+    script.WaitForCall();
     source.Cancel();
   });
   CallOptions call;
@@ -142,11 +143,12 @@ TEST(UnaryCall, AWaitBetweenAttemptsIsCancelledToo) {
 }
 
 TEST(UnaryCall, TheEndOfTheClientEndsIt) {
-  ScriptedServer server(Hang);
+  const Hanging script;
+  ScriptedServer server(script);
   Client client(OptionsFor(server));
   const TextClient text = client.text();
   std::thread beside([&] {
-    std::this_thread::sleep_for(milliseconds(100));
+    script.WaitForCall();
     client.Close();
   });
   EXPECT_EQ(ErrorOf([&] { text.CountTokens(Request()); }).kind(), Error::Kind::kCancelled);
@@ -191,6 +193,7 @@ TEST(UnaryCall, NothingThatListensIsUnavailable) {
   const Error error = ErrorOf([&] { client.text().CountTokens(Request()); });
   EXPECT_EQ(error.kind(), Error::Kind::kServerUnavailable);
   EXPECT_EQ(error.code(), StatusCode::UNAVAILABLE);
+  EXPECT_EQ(error.message(), "no server listens at " + options.target + "; `trivium serve` starts one");
 }
 
 TEST(ClientOptions, WhatCannotBeIsRefused) {

@@ -77,9 +77,9 @@ struct CallReport {
 struct CallOptions {
   // How long the call may take, over all its attempts. Unset: the client's timeout, and none for a stream.
   std::optional<std::chrono::milliseconds> timeout;
-  // How long a stream may bring no message while the caller reads. Unset: the client's, but for streams where
-  // silence is no trouble: WatchModels, LoadModel, and one with a stream of requests between its first
-  // message and the caller's WritesDone, when it may be the caller's turn.
+  // How long a stream may bring no message while the caller reads; not between the first message of a stream of
+  // requests and the caller's WritesDone, when it may be the caller's turn. Unset: the client's, but none for
+  // WatchModels, LoadModel and HealthClient::Watch.
   std::optional<std::chrono::milliseconds> idle_timeout;
   // 1 to 128 characters of A-Z a-z 0-9 . _ : / + = @ -. Empty: a random UUID.
   std::string request_id;
