@@ -148,10 +148,12 @@ class ClientSettings:
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.keepalive_timeout_ms", 20_000),
             ("grpc.keepalive_permit_without_calls", 0),
+            # Else gRPC pings a stream that is silent for long only twice.
+            ("grpc.http2.max_pings_without_data", 0),
             # _retry.py is the only place that retries, and its waits must not be outlasted by gRPC's reconnects.
             ("grpc.enable_retries", 0),
+            # Its minimum is left alone: it also limits how long connecting may take.
             ("grpc.initial_reconnect_backoff_ms", 200),
-            ("grpc.min_reconnect_backoff_ms", 200),
             ("grpc.max_reconnect_backoff_ms", 5_000),
             # Lets a name with several addresses spread its calls over them.
             ("grpc.service_config", json.dumps({"loadBalancingConfig": [{balancer(self.target): {}}]})),
