@@ -147,9 +147,10 @@ async fn read<Req, Res: StreamEvent>(case: &Case, call: StreamCall<Res>, mut sen
     }
     let mut outcome = Outcome { request_id: call.id().to_owned(), ..Outcome::default() };
     let mut answer = Answer::default();
+    let text = |answer: &Answer| case.method.ends_with("/StreamGenerate").then(|| answer.text().to_owned());
     let mut stream = match call.await {
         Ok(stream) => stream,
-        Err(error) => return Outcome::of_error(error),
+        Err(error) => return Outcome { text: text(&answer), ..Outcome::of_error(error) },
     };
     let mut count = 0;
     loop {
@@ -183,7 +184,7 @@ async fn read<Req, Res: StreamEvent>(case: &Case, call: StreamCall<Res>, mut sen
         }
     }
     drop(sender);
-    outcome.text = case.method.ends_with("/StreamGenerate").then(|| answer.text().to_owned());
+    outcome.text = text(&answer);
     outcome
 }
 

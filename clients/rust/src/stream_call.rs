@@ -5,7 +5,7 @@ use std::future::{IntoFuture, Ready, ready};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -101,7 +101,11 @@ impl<Res: StreamEvent> StreamCall<Res> {
             _ => Ok(()),
         });
         checked.map_err(|error| error.with_request_id(&call.request_id))?;
-        let ending = Ending::new(&call, self.options.cancel.take(), self.refused.take());
+        let mut ending = Ending::new(&call, self.options.cancel.take(), self.refused.take());
+        // What is cancelled already is not sent: the stream is opened on a task that might run before it is read.
+        if let Poll::Ready(error) = Pin::new(&mut ending).poll(&mut Context::from_waker(Waker::noop())) {
+            return Err(error);
+        }
         Ok(EventStream::start(call, self.requests, ending, idle_limit))
     }
 }
