@@ -32,6 +32,9 @@ PUSHBACK_KEY = "grpc-retry-pushback-ms"
 # The last is what grpc.aio makes of a message that it cannot send any more.
 _RESET_MARKS = ("RST_STREAM", "Stream removed", "Internal error from Core")
 
+# How gRPC words that the deadline passed on this side; a proxy's own words are left as they are.
+_OWN_DEADLINE = "Deadline Exceeded"
+
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 _MessageT = TypeVar("_MessageT", bound=Message)
@@ -67,7 +70,7 @@ def read_failure(rpc_error: grpc.RpcError, *, request_id: str, peer: Target, ans
     trailing = dict(call.trailing_metadata() or ())
     details = _Details(trailing.get(STATUS_DETAILS_KEY))
     code, message = call.code(), call.details() or ""
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED and details.reason is None:
+    if message == _OWN_DEADLINE:
         message = "the deadline of the call passed"
     kind = _kind_of(code, message, details.reason, answer_begun)
     trouble = connect_trouble(message, bool(peer.is_encrypted)) if kind is ServerUnavailable else None
