@@ -37,11 +37,14 @@ func defaultTarget() string {
 }
 
 func parseTarget(text string) (target, error) {
-	if strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") {
-		return parseURL(text)
-	}
 	if scheme, _, found := strings.Cut(text, ":"); found && resolver.Get(scheme) != nil {
 		return target{address: text}, nil
+	}
+	if strings.Contains(text, "@") { // no error shows the password
+		return target{}, invalid("target has a user name or password, which have no place in it; token is a setting of its own")
+	}
+	if strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") {
+		return parseURL(text)
 	}
 	return target{address: text}, checkHostAndPort(text, text)
 }
@@ -49,10 +52,10 @@ func parseTarget(text string) (target, error) {
 func parseURL(text string) (target, error) {
 	parsed, err := url.Parse(text)
 	if err != nil {
-		return target{}, invalid("the target is no URL that can be read") // there may be a password in it
+		return target{}, invalid("target is no URL that can be read")
 	}
-	if parsed.User != nil || parsed.Path != "" && parsed.Path != "/" || parsed.RawQuery != "" || parsed.Fragment != "" {
-		return target{}, invalid("the target URL has more than host and port; gRPC has no place for it")
+	if parsed.Path != "" && parsed.Path != "/" || parsed.RawQuery != "" || parsed.Fragment != "" {
+		return target{}, invalid("target has more than host and port; gRPC has no place for it")
 	}
 	encrypted := parsed.Scheme == "https"
 	address := parsed.Host

@@ -2,9 +2,9 @@
 
     python -m tests.conformance.compatibility [LANGUAGE…] [--with TAG]
 
-This checkout's SDKs call the previous server, and the previous SDKs this checkout's server. A release is a tag that
-begins with `v`; the previous one is the latest before this commit. The previous SDKs are built from it, which takes as
-long as building this checkout's.
+This checkout's SDKs call the previous server, and the previous SDKs this checkout's server. A release is a tag such as
+v1.2.3 on a commit named "Release v1.2.3", by which it is found where there are no tags; the previous one is the latest
+before this commit. The previous SDKs are built from it, which takes as long as building this checkout's.
 """
 
 import argparse
@@ -26,10 +26,21 @@ __all__ = ["checkout", "previous_release", "real_cases", "verdicts"]
 
 
 def previous_release() -> str | None:
-    """Returns the tag of the latest release before this commit, None where there is none or this is no repository."""
-    command = ["git", "describe", "--tags", "--abbrev=0", "--match", "v[0-9]*", "HEAD^"]
-    found = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
+    """Returns the tag of the latest release before this commit, or else that release's commit.
+
+    None where there is none or this is no repository.
+    """
+    return (
+        _git("describe", "--tags", "--abbrev=0", "--match", "v[0-9]*", "HEAD^")
+        or _git("log", "--max-count=1", "--format=%h", "--grep=^Release v[0-9]", "HEAD^")
+        or None
+    )
+
+
+def _git(*arguments: str) -> str:
+    """Returns what git says, nothing where it fails."""
+    found = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return found.stdout.strip()
 
 
 @contextmanager
@@ -63,7 +74,7 @@ def main() -> int:
     """Returns the exit status: 0 where all works together, and where there is nothing to compare with."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("languages", nargs="*", metavar="LANGUAGE", help="all that are built, unless given")
-    parser.add_argument("--with", dest="tag", metavar="TAG", help="another release than the previous one")
+    parser.add_argument("--with", dest="tag", metavar="TAG", help="this commit instead of the previous release")
     given = parser.parse_args()
     tag = given.tag or previous_release()
     if tag is None:

@@ -5,6 +5,7 @@ tell from it, also where ProtoJSON writes it as text. A mapping whose keys begin
 
     {$at_least: 1, $at_most: 2}     a number
     {$matches: REGEX}               a text that has it somewhere
+    {$lacks: REGEX}                 a text that has it nowhere
     {$length: RULE}                 a list, text or mapping that long
     {$any_of: [VALUE, …]}           one of these
     {$has: VALUE}                   a list with such an entry
@@ -85,6 +86,8 @@ def _follows(rule: str, wanted: object, actual: object) -> bool:
             return number is not None and number <= wanted
         case "$matches", str():
             return isinstance(actual, str) and re.search(wanted, actual) is not None
+        case "$lacks", str():
+            return isinstance(actual, str) and re.search(wanted, actual) is None
         case "$given", bool():
             return (actual not in (None, "", [], {})) is wanted
     raise ValueError(f"no rule: {rule}: {wanted!r}")

@@ -8,6 +8,7 @@
     hang: true            waits until the call is over
     cut: true             breaks the connection
     reset: NUMBER         ends the stream with RST_STREAM and this error code of HTTP/2
+    http_page: STATUS     answers as a proxy does that knows nothing of gRPC: that status of HTTP, and a page
     send_away: true       tells with GOAWAY of HTTP/2 that the call was not looked at
     await_requests: n     waits until so many requests have come
     await_half_close: true
@@ -134,6 +135,8 @@ def _parse_step(given: object, rpc: Rpc) -> Sequence[Step]:
             return [Pause(seconds)]
         case {"reset": int(error_code)}:
             return [Fault(partial(Wire.reset_stream, error_code=error_code))]
+        case {"http_page": int(status)}:
+            return [Fault(partial(Wire.answer_with_page, status=status))]
         case {"await_requests": int(count)}:
             return [AwaitRequests(count)]
         case dict() if len(given) == 1 and (step := _PLAIN_STEPS.get(next(iter(given.items())))):

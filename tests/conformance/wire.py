@@ -10,7 +10,11 @@ __all__ = ["Wire"]
 
 _PREFACE_LEN = 24
 _FRAME_HEADER_LEN = 9
-_HEADERS, _RST_STREAM, _GOAWAY = 1, 3, 7
+_DATA, _HEADERS, _RST_STREAM, _GOAWAY = 0, 1, 3, 7
+_END_STREAM, _END_HEADERS = 1, 4
+_CANCEL = 8
+_STATUS_INDEX, _CONTENT_TYPE_INDEX = b"\x08", b"\x0f\x10"  # entries 8 and 31 of HPACK's static table
+_PAGE = b"<html><body>There is no server behind this proxy.</body></html>"
 
 
 class Wire:
@@ -44,6 +48,10 @@ class Wire:
     def reset_stream(self, peer: str, error_code: int) -> None:
         """Ends the latest stream of a connection with RST_STREAM, at both ends. The connection stays."""
         self._connection(peer).reset_stream(error_code)
+
+    def answer_with_page(self, peer: str, status: int) -> None:
+        """Answers the latest stream of a connection with this status of HTTP and a page, in the server's place."""
+        self._connection(peer).answer_with_page(status)
 
     def send_away(self, peer: str) -> None:
         """Tells a client with GOAWAY that none of its streams on a connection was looked at."""
@@ -87,16 +95,31 @@ class _Connection:
             threading.Thread(target=direction.run, name="conformance-wire", daemon=True).start()
 
     def reset_stream(self, error_code: int) -> None:
-        frame = struct.pack("!BHBBII", 0, 4, _RST_STREAM, 0, self._up.latest_stream, error_code)
+        frame = _frame(_RST_STREAM, 0, self._up.latest_stream, struct.pack("!I", error_code))
         self._down.send(frame)
         self._up.send(frame)
 
+    def answer_with_page(self, status: int) -> None:
+        stream = self._up.latest_stream
+        headers = _literal_header(_STATUS_INDEX, str(status)) + _literal_header(_CONTENT_TYPE_INDEX, "text/html")
+        self._down.send(_frame(_HEADERS, _END_HEADERS, stream, headers) + _frame(_DATA, _END_STREAM, stream, _PAGE))
+        self._up.send(_frame(_RST_STREAM, 0, stream, struct.pack("!I", _CANCEL)))
+
     def send_away(self) -> None:
-        self._down.send(struct.pack("!BHBBIII", 0, 8, _GOAWAY, 0, 0, 0, 0))
+        self._down.send(_frame(_GOAWAY, 0, 0, struct.pack("!II", 0, 0)))
 
     def close(self) -> None:
         for direction in (self._up, self._down):
             direction.close()
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return struct.pack("!BHBBI", len(payload) >> 16, len(payload) & 0xFFFF, kind, flags, stream) + payload
+
+
+def _literal_header(name_index: bytes, value: str) -> bytes:
+    """A header of HPACK that changes no table: its name from the static one, its value as it is."""
+    return name_index + bytes([len(value)]) + value.encode()
 
 
 class _Direction:

@@ -43,8 +43,8 @@ def test_target_as_people_write_it(target: str, address: str, is_encrypted: bool
         ("a b:1", "is not host:port"),
         ("localhost:1/v1", "is not host:port"),
         ("ftp://localhost:1", "is not host:port"),
-        ("http://localhost:1/v1", "no place for a path"),
-        ("https://user@localhost:1", "is not host:port"),
+        ("http://localhost:1/v1", "no place for it"),
+        ("https://user@localhost:1", "has a user name or password"),
     ],
 )
 def test_what_is_no_target(target: str, says: str) -> None:

@@ -50,7 +50,7 @@ Target ParseUrl(const std::string& text, std::string_view scheme) {
   std::string address = text.substr(scheme.size());
   if (!address.empty() && address.back() == '/') address.pop_back();
   if (address.find_first_of("/?#") != std::string::npos)
-    throw InvalidCall("target '" + text + "' has more than host and port; gRPC has no place for a path");
+    throw InvalidCall("target has more than host and port; gRPC has no place for it");
   if (is_encrypted && !address.empty() && PortColon(address) == std::string_view::npos) address += ":443";
   CheckHostAndPort(address, text);
   return {address, is_encrypted};
@@ -80,11 +80,14 @@ bool IsIpv4(std::string_view host) {
 }  // namespace
 
 Target ParseTarget(const std::string& text) {
-  for (const std::string_view scheme : {"http://", "https://"})
-    if (StartsWith(text, scheme)) return ParseUrl(text, scheme);
   const bool is_grpc = std::any_of(kGrpcSchemes.begin(), kGrpcSchemes.end(),
                                    [&](std::string_view scheme) { return StartsWith(text, scheme); });
-  if (!is_grpc) CheckHostAndPort(text, text);
+  if (is_grpc) return {text, std::nullopt};
+  if (text.find('@') != std::string::npos)  // no error shows the password
+    throw InvalidCall("target has a user name or password, which have no place in it; token is a setting of its own");
+  for (const std::string_view scheme : {"http://", "https://"})
+    if (StartsWith(text, scheme)) return ParseUrl(text, scheme);
+  CheckHostAndPort(text, text);
   return {text, std::nullopt};
 }
 

@@ -33,7 +33,7 @@ PUSHBACK_KEY = "grpc-retry-pushback-ms"
 _RESET_MARKS = ("RST_STREAM", "Stream removed", "Internal error from Core")
 
 # How gRPC words that the deadline passed on this side; a proxy's own words are left as they are.
-_OWN_DEADLINE = "Deadline Exceeded"
+_OWN_DEADLINE = ("Deadline Exceeded", "Stream removed (Deadline Exceeded)")
 
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -70,7 +70,7 @@ def read_failure(rpc_error: grpc.RpcError, *, request_id: str, peer: Target, ans
     trailing = dict(call.trailing_metadata() or ())
     details = _Details(trailing.get(STATUS_DETAILS_KEY))
     code, message = call.code(), call.details() or ""
-    if message == _OWN_DEADLINE:
+    if message in _OWN_DEADLINE:
         message = "the deadline of the call passed"
     kind = _kind_of(code, message, details.reason, answer_begun)
     trouble = connect_trouble(message, bool(peer.is_encrypted)) if kind is ServerUnavailable else None

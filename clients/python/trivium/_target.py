@@ -29,17 +29,20 @@ def parse_target(text: str) -> Target:
     """
     if not text:
         raise ValueError(f"target is empty; it is host:port, for example {DEFAULT_TARGET}")
+    if _GRPC_SCHEME.match(text):
+        return Target(address=text, is_encrypted=None)
+    if "@" in text:  # no error shows the password
+        raise ValueError("target has a user name or password, which have no place in it; token is a setting of its own")
     if text.startswith(("http://", "https://")):
         return _parse_url(text)
-    if not _GRPC_SCHEME.match(text):
-        _check_host_and_port(text, text)
+    _check_host_and_port(text, text)
     return Target(address=text, is_encrypted=None)
 
 
 def _parse_url(text: str) -> Target:
     url = urlsplit(text)
     if url.path not in ("", "/") or url.query or url.fragment:
-        raise ValueError(f"target {text!r} has more than host and port; gRPC has no place for a path")
+        raise ValueError("target has more than host and port; gRPC has no place for it")
     is_encrypted = url.scheme == "https"
     address = url.netloc
     if is_encrypted and re.fullmatch(r"\[[^\]]*\]|[^:]+", address):

@@ -34,10 +34,16 @@ impl Target {
             Some(("https", rest)) => (rest, Some(true)),
             _ => (text, None),
         };
+        if text.contains('@') && !text.starts_with("unix:") {
+            // No error shows the password.
+            let problem =
+                "target has a user name or password, which have no place in it; token is a setting of its own";
+            return Err(Error::invalid(problem.to_owned()));
+        }
         let place = if is_encrypted.is_some() {
             let address = rest.strip_suffix('/').unwrap_or(rest);
             if address.contains(['/', '?', '#']) {
-                return Err(refused(text, "has more than host and port; gRPC has no place for a path"));
+                return Err(Error::invalid("target has more than host and port; gRPC has no place for it".to_owned()));
             }
             host_and_port(text, address, is_encrypted.filter(|it| *it).map(|_| HTTPS_PORT))?
         } else if let Some(path) = rest.strip_prefix("unix:") {
@@ -161,8 +167,8 @@ mod tests {
             ("a.example:0", "a port is 1 to 65535"),
             ("a.example:65536", "a port is 1 to 65535"),
             ("::1:50051", "without brackets"),
-            ("http://a.example:80/path", "has no place for a path"),
-            ("http://me@a.example:80", "is not host:port"),
+            ("http://a.example:80/path", "has no place for it"),
+            ("http://me@a.example:80", "has a user name or password"),
             ("xds:///a.example:80", "without brackets"),
             ("a b:80", "is not host:port"),
             ("unix:", "has no path"),

@@ -1,5 +1,5 @@
-//! Keeps tonic from panicking over `grpc-status-details-bin` that is no base64, and from dropping a status whose
-//! message is no UTF-8: neither may hide the status itself.
+//! Keeps tonic from panicking over `grpc-status-details-bin` that is no base64, from dropping a status whose message is
+//! no UTF-8, and from reading a proxy's page as messages: none may hide what happened.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,11 +7,14 @@ use std::task::{Context, Poll};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::{HeaderMap, HeaderValue};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Frame, SizeHint};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
+use tonic::Code;
 use tower_service::Service;
 
+const STATUS: &str = "grpc-status";
 const DETAILS: &str = "grpc-status-details-bin";
 const MESSAGE: &str = "grpc-message";
 
@@ -56,6 +59,12 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.as_mut().poll(cx).map_ok(|mut response| {
             tidy(response.headers_mut());
+            let (status, headers) = (response.status(), response.headers_mut());
+            if !headers.contains_key(STATUS) && !is_grpc(status, headers) {
+                headers.insert(STATUS, HeaderValue::from(code_of(status) as i32));
+                let text = format!("no gRPC server answered, but one of HTTP, with {status}");
+                headers.insert(MESSAGE, HeaderValue::try_from(text).expect("a status of HTTP is ASCII"));
+            }
             response.map(Tidy)
         })
     }
@@ -83,6 +92,26 @@ impl<B: http_body::Body + Unpin> http_body::Body for Tidy<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.0.size_hint()
+    }
+}
+
+fn is_grpc(status: StatusCode, headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    status == StatusCode::OK && kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+}
+
+/// What a status of HTTP stands for, see "HTTP to gRPC Status Code Mapping" of gRPC.
+fn code_of(status: StatusCode) -> Code {
+    match status {
+        StatusCode::BAD_REQUEST => Code::Internal,
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::FORBIDDEN => Code::PermissionDenied,
+        StatusCode::NOT_FOUND => Code::Unimplemented,
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
+        _ => Code::Unknown,
     }
 }
 

@@ -24,12 +24,16 @@ export function parseTarget(text: string): Target {
   if (text === "") {
     throw invalidCall(`target is empty; it is host:port, for example ${DEFAULT_TARGET}`);
   }
-  if (/^https?:\/\//.test(text)) {
-    return parseUrl(text);
-  }
   const unix = /^unix:(\/\/(?=\/))?(.+)$/.exec(text);
   if (unix?.[2] !== undefined) {
     return { text, host: "localhost", port: 80, socketPath: unix[2], isEncrypted: undefined };
+  }
+  if (text.includes("@")) {
+    // No error shows the password.
+    throw invalidCall("target has a user name or password, which have no place in it; token is a setting of its own");
+  }
+  if (/^https?:\/\//.test(text)) {
+    return parseUrl(text);
   }
   return {
     text,
@@ -43,7 +47,7 @@ function parseUrl(text: string): Target {
   const [scheme = "", rest = ""] = text.split("://", 2);
   const address = rest.replace(/\/$/, "");
   if (/[/?#]/.test(address)) {
-    throw invalidCall(`target "${text}" has more than host and port; gRPC has no place for a path`);
+    throw invalidCall("target has more than host and port; gRPC has no place for it");
   }
   const isEncrypted = scheme === "https";
   const hasPort = !/^(\[[^\]]*\]|[^:]+)$/.test(address);

@@ -37,7 +37,7 @@ test("settings that cannot be used are refused, and say why", () => {
     [{ target: "example.test" }, /has no port; .*example\.test:50051/],
     [{ target: "::1" }, /IPv6/],
     [{ target: "a:70000" }, /port 70000/],
-    [{ target: "http://a:1/path" }, /no place for a path/],
+    [{ target: "http://a:1/path" }, /no place for it/],
     [{ target: "https://a", tls: false }, /contradict/],
     [{ target: "http://a:1", tls: true }, /contradict/],
     [{ target: "a:1", tls: { certificate: "x" } }, /together/],

@@ -19,7 +19,13 @@ final class FailureReader {
    * How gRPC words a call that its connection lost: measured of grpc-java; the last is a proxy's.
    */
   private static final List<String> RESET_MARKS =
-      List.of("RST_STREAM", "Abrupt GOAWAY", "unexpected EOS", "Stream removed");
+      List.of(
+          "RST_STREAM",
+          "Abrupt GOAWAY",
+          "Connection closed after GOAWAY",
+          "http2 exception",
+          "unexpected EOS",
+          "Stream removed");
 
   private final Target target;
 

@@ -37,12 +37,18 @@ record Target(String address, Boolean isEncrypted) {
       throw new IllegalArgumentException(
           "target is empty; it is host:port, for example " + DEFAULT);
     }
+    if (GRPC_SCHEME.matcher(text).matches()) {
+      return new Target(text, null);
+    }
+    if (text.contains("@")) { // no error shows the password
+      throw new IllegalArgumentException(
+          "target has a user name or password, which have no place in it;"
+              + " token is a setting of its own");
+    }
     if (text.startsWith("http://") || text.startsWith("https://")) {
       return parseUrl(text);
     }
-    if (!GRPC_SCHEME.matcher(text).matches()) {
-      checkHostAndPort(text, text);
-    }
+    checkHostAndPort(text, text);
     return new Target(text, null);
   }
 
@@ -59,7 +65,7 @@ record Target(String address, Boolean isEncrypted) {
         || url.getRawQuery() != null
         || url.getRawFragment() != null) {
       throw new IllegalArgumentException(
-          "target \"" + text + "\" has more than host and port; gRPC has no place for a path");
+          "target has more than host and port; gRPC has no place for it");
     }
     String address = url.getRawAuthority() == null ? "" : url.getRawAuthority();
     if (isEncrypted && HOST_ALONE.matcher(address).matches() && !address.endsWith(":")) {
