@@ -47,8 +47,8 @@ class TargetTest {
     "https://models.test?a=b, no place for it",
     "ftp://models.test:1, is not host:port",
     "a b:1, is not host:port",
-    "user@models.test:1, is not host:port",
-    "https://user@models.test:1, is not host:port",
+    "user@models.test:1, user name or password",
+    "https://user@models.test:1, user name or password",
   })
   void whatIsMissing(String given, String told) {
     var error = assertThrows(IllegalArgumentException.class, () -> Target.parse(given));
