@@ -4,8 +4,8 @@ import argparse
 import fnmatch
 import shlex
 import sys
-import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
@@ -19,6 +19,8 @@ from tests.conformance.suite import Suite, Verdict
 __all__ = ["main"]
 
 _NUM_SLOWEST = 5
+_AT_A_TIME = 3
+"""Languages whose scripted cases are done at the same time: they mostly wait."""
 
 
 def main() -> int:
@@ -79,32 +81,44 @@ def _results(commands: dict[str, list[str]], cases: Sequence[Case]) -> dict[str,
     with ExitStack() as stack:
         is_real = any(case.server is ServerKind.REAL for case in cases)
         target = stack.enter_context(real_server()) if is_real else None
-        return {language: _run(Suite(language, command, target), cases) for language, command in commands.items()}
+        suites = [Suite(language, command, target) for language, command in commands.items()]
+        for suite in suites:
+            stack.callback(suite.close)
+        alone = [case for case in cases if case.server is ServerKind.REAL]
+        together = [case for case in cases if case.server is not ServerKind.REAL]
+        with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="conformance") as several:
+            done = list(several.map(partial(_checked, cases=together), suites))
+        results = {suite.language: verdicts for suite, verdicts in zip(suites, done, strict=True)}
+        # There is one real server, whose models some cases load and unload.
+        for suite in suites:
+            results[suite.language] += _checked(suite, alone)
+            _tell(suite.language, results[suite.language])
+        return results
 
 
-def _run(suite: Suite, cases: Sequence[Case]) -> list[Verdict]:
-    """Does the cases of one language, and says what comes of them."""
-    began = time.monotonic()
+def _checked(suite: Suite, cases: Sequence[Case]) -> list[Verdict]:
     verdicts = []
-    try:
-        for case in cases:
-            verdicts.append(suite.check(case))
-            _tell(suite.language, verdicts[-1])
-    finally:
-        suite.close()
-    slowest = sorted(verdicts, key=lambda verdict: -verdict.elapsed_s)[:_NUM_SLOWEST]
-    print(f"{suite.language}: {sum(verdict.passed for verdict in verdicts)} of {len(verdicts)} cases pass, in ", end="")
-    print(f"{time.monotonic() - began:.0f} s; slowest: ", end="")
-    print(", ".join(f"{verdict.case.name} {verdict.elapsed_s:.1f} s" for verdict in slowest), flush=True)
+    for case in cases:
+        verdicts.append(suite.check(case))
+        if text := _told(suite.language, verdicts[-1]):
+            print(text, flush=True)
     return verdicts
 
 
-def _tell(language: str, verdict: Verdict) -> None:
+def _tell(language: str, verdicts: Sequence[Verdict]) -> None:
+    """Sums up one language."""
+    slowest = sorted(verdicts, key=lambda verdict: -verdict.elapsed_s)[:_NUM_SLOWEST]
+    num_passed = sum(verdict.passed for verdict in verdicts)
+    took_s = sum(verdict.elapsed_s for verdict in verdicts)
+    named = ", ".join(f"{verdict.case.name} {verdict.elapsed_s:.1f} s" for verdict in slowest)
+    print(f"{language}: {num_passed} of {len(verdicts)} cases pass, in {took_s:.0f} s; slowest: {named}", flush=True)
+
+
+def _told(language: str, verdict: Verdict) -> str:
+    """What is said of one case; nothing where all is as it should be."""
+    name = f"{language}  {verdict.case.group}/{verdict.case.name}"
     is_unexpected = bool(unexpected(language, [verdict]))
-    if verdict.passed and is_unexpected:
-        print(f"PASS  {language}  {verdict.case.group}/{verdict.case.name}, which is known to fail: say so no longer")
-    elif not verdict.passed:
-        print(f"{'FAIL' if is_unexpected else 'known'}  {language}  {verdict.case.group}/{verdict.case.name}: ", end="")
-        print(f"{verdict.case.about} ({verdict.elapsed_s:.1f} s)")
-        for complaint in verdict.complaints:
-            print(f"      {complaint}", flush=True)
+    if verdict.passed:
+        return f"PASS  {name}, which is known to fail: say so no longer" if is_unexpected else ""
+    first = f"{'FAIL' if is_unexpected else 'known'}  {name}: {verdict.case.about} ({verdict.elapsed_s:.1f} s)"
+    return "\n".join([first, *(f"      {complaint}" for complaint in verdict.complaints)])

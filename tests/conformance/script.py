@@ -60,9 +60,11 @@ class Reply:
 
     def serialized(self, sequence: int) -> bytes:
         """Returns the message as the event of that number."""
+        message = self.message
         if self.counts:
-            self.message.sequence = sequence  # type: ignore[attr-defined]  # counts is set for messages that have it
-        return self.message.SerializeToString() + (_UNKNOWN_FIELD if self.with_unknown_field else b"")
+            message = type(message).FromString(message.SerializeToString())
+            message.sequence = sequence  # type: ignore[attr-defined]  # counts is set for messages that have it
+        return message.SerializeToString() + (_UNKNOWN_FIELD if self.with_unknown_field else b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
