@@ -14,4 +14,8 @@ compile() { # what, into which file
 }
 compile requirements/dev.txt --all-extras clients/python/pyproject.toml models/pyproject.toml service/pyproject.toml \
     requirements/dev.in
+# What an image has: the versions that the tests run with.
+compile requirements/server.txt --constraint requirements/dev.txt --extra cli clients/python/pyproject.toml \
+    models/pyproject.toml service/pyproject.toml
+compile requirements/build.txt --constraint requirements/dev.txt requirements/build.in
 compile requirements/envoy.txt requirements/envoy.in

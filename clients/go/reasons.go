@@ -46,8 +46,8 @@ const (
 	// server.
 	ErrInternal Reason = "INTERNAL"
 	// ErrDeadlineExceeded: DEADLINE_EXCEEDED. The caller's deadline, or the server's own limit where the caller set none
-	// or a longer one, passed while the call ran; or the caller of a stream sent nothing for too long. Metadata has
-	// `limit_seconds`.
+	// or a longer one, passed while the call ran; or the caller of a stream sent nothing for too long, or read nothing of
+	// it for too long. Metadata has `limit_seconds`.
 	ErrDeadlineExceeded Reason = "DEADLINE_EXCEEDED"
 	// ErrCallAborted: ABORTED. The model was unloaded by an operator, or the server stopped, before the call was finished.
 	// The call may be sent again; where the server stopped, `google.rpc.RetryInfo` says after which delay. Metadata has

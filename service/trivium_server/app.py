@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 
 import trivium_server.rpc.server as rpc_server
 from trivium_server.architectures import encoder, genai, image, language_id, speech
 from trivium_server.architectures.catalog import Catalog, Family
 from trivium_server.architectures.image.decoder import ImageDecoder
 from trivium_server.architectures.model_state import ModelState
+from trivium_server.architectures.workload_samples import workload_samples
 from trivium_server.config import Config
 from trivium_server.errors import ModelNotFound
 from trivium_server.rpc.admin import AdminService, DrainControl, ServerFacts
@@ -26,13 +27,15 @@ from trivium_server.rpc.boundary import Boundary
 from trivium_server.rpc.embedding import EmbeddingService
 from trivium_server.rpc.generation import TextGenerationService
 from trivium_server.rpc.health import Health
+from trivium_server.rpc.load_report import LoadMeter
 from trivium_server.rpc.models import ModelService
+from trivium_server.rpc.probes import Probes
 from trivium_server.rpc.speech_recognition import SpeechRecognitionService
 from trivium_server.rpc.speech_synthesis import SpeechSynthesisService
 from trivium_server.rpc.speech_threads import SpeechThreads
 from trivium_server.rpc.vision import VisionService
 from trivium_server.runtime.session import available_providers
-from trivium_server.telemetry import CallMetrics, LoopLagProbe, NoMetrics, log
+from trivium_server.telemetry import AllMetrics, CallCounts, CallMetrics, LoopLagProbe, Metric, Sample, log
 
 _logger = logging.getLogger("trivium.server")
 
@@ -64,6 +67,7 @@ class App:
     """The server of this process: `start`, then `run` until it has drained. Lives on one event loop."""
 
     def __init__(self, config: Config, metrics: CallMetrics | None = None) -> None:
+        """metrics: told of calls, beside what the server counts itself."""
         self.config = config
         self.address = ""
         self.lag = LoopLagProbe()
@@ -76,6 +80,11 @@ class App:
         self._decoder = ImageDecoder(config.images)
         self._speech_threads = SpeechThreads(config.speech.decoders)
         self._admission = Admission(config.limits.max_concurrent_calls)
+        counts = CallCounts()
+        self._load = LoadMeter(self.catalog.workloads)
+        self.probes = Probes(
+            self.catalog, (counts.samples, self.lag.samples, self._samples), is_draining=self._drain_asked.is_set
+        )
         instance_id = uuid.uuid4().hex[:12]
         self._health = Health(self.catalog, rpc_server.SERVICES)
         facts = ServerFacts(
@@ -93,8 +102,9 @@ class App:
             boundary=Boundary(
                 limits=config.limits,
                 admission=self._admission,
-                metrics=metrics or NoMetrics(),
+                metrics=AllMetrics(counts, metrics) if metrics else counts,
                 instance_id=instance_id,
+                load=self._load if config.server.load_reports else None,
             ),
             generation=TextGenerationService(self.catalog, config.limits),
             embedding=EmbeddingService(self.catalog),
@@ -128,6 +138,9 @@ class App:
         await self.catalog.scan()
         names = self._models_to_load()
         await self._health.start()
+        self.probes.wants_models = bool(names)
+        if self.config.metrics_address:
+            await self.probes.start(self.config.metrics_address)
         self.address = rpc_server.listen(self._server, self.config)
         await self._server.start()
         log(
@@ -141,6 +154,7 @@ class App:
         )
         self._spawn(self._health.run())
         self._spawn(self.lag.run())
+        self._spawn(self._load.run())
         for name in names:
             self.catalog.start_load(name)
         self._spawn(self._announce(names))
@@ -190,6 +204,12 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._decoder.close(0.0)
         self._speech_threads.close()
+        await self.probes.close()
+
+    def _samples(self) -> Iterator[Sample]:
+        yield Sample(Metric.UTILIZATION, self._load.utilization)
+        yield Sample(Metric.IMAGES_DECODING, self._decoder.num_jobs)
+        yield from workload_samples(self.catalog.workloads())
 
     def _models_to_load(self) -> list[str]:
         """Returns the names to load. Raises NoModelError for names that the store has not, and for an empty store."""
@@ -216,6 +236,7 @@ class App:
 
     async def _announce(self, names: list[str]) -> None:
         await self.catalog.settled()
+        self.probes.has_settled = True
         if self.is_draining:
             return
         states = {name: self.catalog.status(name).state for name in names}

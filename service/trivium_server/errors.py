@@ -15,6 +15,7 @@
     ├── QueueTimeout           the deadline passed, or would have, while waiting
     ├── DeadlineExceeded       the deadline passed while running
     ├── StreamIdle             the caller of a stream sent nothing for too long
+    ├── StreamStalled          the caller of a stream took nothing for too long
     ├── ServerDraining         no new calls
     └── CallAborted            the model or the server went away under a running call
 
@@ -201,6 +202,16 @@ class StreamIdle(TriviumError):
 
     def __init__(self, limit_s: float, advice: str) -> None:
         message = f"no message came for {limit_s:g} s; {advice}"
+        super().__init__(message, limit_seconds=f"{limit_s:g}")
+
+
+class StreamStalled(TriviumError):
+    """The caller of a stream took nothing for too long, while something waited for it."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+    def __init__(self, limit_s: float) -> None:
+        message = f"nothing was read of the stream for {limit_s:g} s while it had more; read it as it comes"
         super().__init__(message, limit_seconds=f"{limit_s:g}")
 
 

@@ -47,7 +47,7 @@ def own_server(model_store: Path, tmp_path: Path) -> Iterator[RunningServer]:
 def test_server_info(grpc_stub: Stub, server: RunningServer) -> None:
     info, call = grpc_stub.GetServerInfo.with_call(pb.GetServerInfoRequest())
     assert info.server_version.startswith("0.")
-    assert dict(call.initial_metadata())["trivium-instance"] == info.instance_id
+    assert dict(call.trailing_metadata())["trivium-instance"] == info.instance_id
     assert list(info.contract_versions) == ["trivium.v1", "trivium.admin.v1"]
     assert "CPUExecutionProvider" in info.execution_providers
     assert 0 < time.time() - info.start_time.ToNanoseconds() / 1e9 < 3600

@@ -46,9 +46,10 @@ ERRORS: dict[str, Exception] = {
 
 
 class Probe:
-    """Handlers that do as the request says: echo, fail, hang."""
+    """Handlers that do as the request says: echo, fail, hang, wait for `release`."""
 
     def __init__(self) -> None:
+        self._released = threading.Event()
         self.closed = threading.Event()
         self.remaining_s = 0.0
 
@@ -62,8 +63,13 @@ class Probe:
         await self._act(request.value)
         return request
 
+    def release(self) -> None:
+        """Lets all go on that wait."""
+        self._released.set()
+
     async def unary_stream(self, request: Text, _context: object) -> AsyncIterator[Text]:
         try:
+            await self._wait(request.value)
             for _ in range(3):
                 yield request
             while request.value == "flood":
@@ -80,10 +86,16 @@ class Probe:
 
     async def stream_stream(self, requests: AsyncIterator[Text], _context: object) -> AsyncIterator[Text]:
         async for request in requests:
+            await self._wait(request.value)
             yield request
             await self._act(request.value)
 
+    async def _wait(self, what: str) -> None:
+        while what == "wait" and not self._released.is_set():
+            await asyncio.sleep(0.01)
+
     async def _act(self, what: str) -> None:
+        await self._wait(what)
         if what == "hang":
             try:
                 await asyncio.sleep(60)
@@ -252,9 +264,28 @@ def test_another_request_id_is_replaced(probe_server: ProbeServer, given: str) -
     assert len(made) == 32
 
 
-def test_initial_metadata_names_request_and_instance(probe_server: ProbeServer) -> None:
-    failure = probe_server.fail("unary_unary", "failed", metadata=(("x-request-id", "mine"),))
-    assert failure.initial == {"x-request-id": "mine", "trivium-instance": "here"}
+IDS = {"x-request-id": "mine", "trivium-instance": "here"}
+
+
+def test_a_call_with_one_answer_is_named_in_its_trailing_metadata(probe_server: ProbeServer) -> None:
+    method = probe_server.channel.unary_unary(f"/{SERVICE}/Unary", Text.SerializeToString, Text.FromString)
+    _, call = method.with_call(Text(value="x"), metadata=(("x-request-id", "mine"),))
+    assert dict(call.trailing_metadata()).items() >= IDS.items()
+    assert not set(dict(call.initial_metadata())) & set(IDS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "num_messages"), [("unary_unary", 0), ("unary_stream", 3), ("stream_unary", 0), ("stream_stream", 2)]
+)
+def test_a_call_that_fails_is_named_where_its_answer_begins(
+    probe_server: ProbeServer, kind: str, num_messages: int
+) -> None:
+    failure = probe_server.fail(kind, "failed", metadata=(("x-request-id", "mine"),))
+    named_first, named_last = (
+        (failure.initial, failure.trailing) if num_messages else (failure.trailing, failure.initial)
+    )
+    assert named_first.items() >= IDS.items()
+    assert not set(named_last) & set(IDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -353,6 +384,50 @@ def test_a_reader_that_stops_reading_is_cut_off_at_its_deadline() -> None:
         with pytest.raises(grpc.RpcError) as caught:
             list(call)  # type: ignore[call-overload]  # a call is an iterator
         assert Failure(caught.value).reason == "DEADLINE_EXCEEDED"
+    finally:
+        server.close()
+
+
+def test_a_reader_that_takes_nothing_is_cut_off_at_the_limit() -> None:
+    server = ProbeServer(max_write_lag_s=0.5)
+    try:
+        call = server._call("unary_stream", "UnaryStream")(Text(value="flood"))
+        assert next(call).value == "flood"  # type: ignore[call-overload]  # a call is an iterator
+        begun = time.monotonic()
+        assert server.ask("unary_unary", "x") == ["x"], "others of its connection are served"
+        assert server.probe.closed.wait(20)
+        assert wait_until(lambda: server.admission.in_flight == 0)
+        assert time.monotonic() - begun > 0.4
+        # Whatever the caller does, what the call had is given back, and it is done with.
+        assert wait_until(lambda: len(server.metrics.records) == 2)
+        record = server.metrics.records[-1]
+        assert (record.status, record.reason) == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
+        assert record.response_bytes < 10_000_000
+        with pytest.raises(grpc.RpcError) as caught:
+            list(call)  # type: ignore[call-overload]  # a call is an iterator
+        failure = Failure(caught.value)
+        assert (failure.reason, failure.metadata["limit_seconds"]) == ("DEADLINE_EXCEEDED", "0.5")
+        assert failure.message == "nothing was read of the stream for 0.5 s while it had more; read it as it comes"
+    finally:
+        server.close()
+
+
+def test_a_reader_that_is_slow_is_waited_for() -> None:
+    limit_s = 6.0
+    server = ProbeServer(max_write_lag_s=limit_s)
+    try:
+        # A stream that has nothing to send waits for nobody.
+        idle = server._call("unary_stream", "UnaryStream")(Text(value="hang"))
+        call = server._call("unary_stream", "UnaryStream")(Text(value="flood"))
+        for _ in range(3):
+            next(idle)  # type: ignore[call-overload]  # a call is an iterator
+        end_s = time.monotonic() + limit_s + 2
+        while time.monotonic() < end_s:
+            next(call)  # type: ignore[call-overload]  # a call is an iterator
+            # The client's HTTP/2 tells of what was read in batches: here, of about a second.
+            time.sleep(0.2)
+        assert not server.probe.closed.is_set()
+        assert idle.is_active()  # type: ignore[attr-defined]  # a call, by what made it
     finally:
         server.close()
 

@@ -65,3 +65,17 @@ def test_tokenizing_a_megabyte_does_not_stop_the_others(grpc_channel: grpc.Chann
     assert counting.result().token_count == 2**20
     # It was 2.7 s and more when the tokenizer kept the interpreter to itself.
     assert worst < 1.5
+
+
+@pytest.mark.parametrize(("size", "is_taken"), [(15_000, True), (16_385, False), (19_000, False)])
+def test_metadata_has_one_limit(grpc_channel: grpc.Channel, size: int, is_taken: bool) -> None:
+    stub = health_pb2_grpc.HealthStub(grpc_channel)
+    taken = []
+    for _ in range(30):
+        try:
+            stub.Check(health_pb2.HealthCheckRequest(), metadata=(("team", "x" * size),))
+            taken.append(True)
+        except grpc.RpcError as error:
+            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # noqa: PT017  # some may have been taken
+            taken.append(False)
+    assert taken == [is_taken] * 30

@@ -47,6 +47,7 @@ from trivium_server.rpc.speech_recognition import SpeechRecognitionService
 from trivium_server.rpc.speech_synthesis import SpeechSynthesisService
 from trivium_server.rpc.speech_threads import SpeechThreads
 from trivium_server.rpc.vision import VisionService
+from trivium_server.runtime.workload import Workload
 from trivium_server.telemetry import MemoryMetrics
 
 LOOPBACK = "127.0.0.1:0"
@@ -79,6 +80,7 @@ class Toy:
     """What all toys have. `gate` holds every run back while it is closed."""
 
     execution_provider = "ToyExecutionProvider"
+    workload = Workload(num_places=1, num_busy=0, busy_s=0.0, num_waiting=0, waiting_runs=0.0, num_runs=0, num_items=0)
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()

@@ -81,7 +81,7 @@ def test_request_id_rule_is_the_servers(grpc_channel: grpc.Channel) -> None:
     call = grpc_channel.unary_unary(_calls.LIST_MODELS.path, None, None)
 
     def is_kept(request_id: str) -> bool:
-        answered = call.with_call(b"", metadata=(("x-request-id", request_id),))[1].initial_metadata()
+        answered = call.with_call(b"", metadata=(("x-request-id", request_id),))[1].trailing_metadata()
         return dict(answered)["x-request-id"] == request_id
 
     def is_taken(request_id: str) -> bool:

@@ -14,6 +14,7 @@ from trivium_server.architectures.model_state import ModelState
 from trivium_server.architectures.text_capabilities import TextClassifier
 from trivium_server.config import Config, ModelsConfig
 from trivium_server.errors import ModelFailed, ModelNotFound, ModelNotReady, ServerDraining, UnsupportedFeature
+from trivium_server.runtime.workload import Workload
 
 
 class UnreadableError(Exception):
@@ -22,6 +23,8 @@ class UnreadableError(Exception):
 
 class Parrot:
     """A model that does nothing; it notes how it is treated."""
+
+    workload = Workload(num_places=1, num_busy=0, busy_s=0.0, num_waiting=0, waiting_runs=0.0, num_runs=0, num_items=0)
 
     def __init__(self) -> None:
         self.is_warm = False

@@ -1,7 +1,6 @@
 """Where the server listens: a free port, a Unix socket, TLS with and without client certificates."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import grpc
@@ -9,14 +8,11 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from tests.server.keys import KeyPair, self_signed
 from tests.server.stores import write_model
 from tests.serving import RunningServer
 from trivium_server.rpc.server import ListenError
 
-_OPENSSL = [
-    *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
-    *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-]
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -33,17 +29,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for localhost, which is its own CA."""
+def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
     if not shutil.which("openssl"):
         pytest.skip("makes a certificate with the openssl command")
-    folder: Path = tmp_path_factory.mktemp("keys")
-    subprocess.run(
-        [*_OPENSSL, "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")],
-        check=True,
-        capture_output=True,
-    )
-    return folder
+    return self_signed(tmp_path_factory.mktemp("keys"), "server")
 
 
 def test_port_zero_takes_a_free_port(store: Path) -> None:
@@ -60,23 +49,22 @@ def test_unix_socket(store: Path, tmp_path: Path) -> None:
         assert is_alive(running.channel())
 
 
-def test_tls(store: Path, keys: Path) -> None:
-    settings = {"server__tls_certificate": str(keys / "cert.pem"), "server__tls_private_key": str(keys / "key.pem")}
-    roots = (keys / "cert.pem").read_bytes()
+def test_tls(store: Path, keys: KeyPair) -> None:
+    settings = {"server__tls_certificate": str(keys.certificate), "server__tls_private_key": str(keys.key)}
     with RunningServer(store, models__load="none", **settings) as running:
-        assert is_alive(grpc.secure_channel(running.address, grpc.ssl_channel_credentials(roots)))
+        assert is_alive(grpc.secure_channel(running.address, grpc.ssl_channel_credentials(keys.roots)))
         with pytest.raises(grpc.RpcError) as caught:
             is_alive(running.channel())
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def test_clients_without_a_certificate_are_refused_where_one_is_asked(store: Path, keys: Path) -> None:
+def test_clients_without_a_certificate_are_refused_where_one_is_asked(store: Path, keys: KeyPair) -> None:
     settings = {
-        "server__tls_certificate": str(keys / "cert.pem"),
-        "server__tls_private_key": str(keys / "key.pem"),
-        "server__tls_client_ca": str(keys / "cert.pem"),
+        "server__tls_certificate": str(keys.certificate),
+        "server__tls_private_key": str(keys.key),
+        "server__tls_client_ca": str(keys.certificate),
     }
-    roots, key = (keys / "cert.pem").read_bytes(), (keys / "key.pem").read_bytes()
+    roots, key = keys.roots, keys.key.read_bytes()
     with RunningServer(store, models__load="none", **settings) as running:
         assert is_alive(grpc.secure_channel(running.address, grpc.ssl_channel_credentials(roots, key, roots)))
         with pytest.raises(grpc.RpcError) as caught:
@@ -84,9 +72,9 @@ def test_clients_without_a_certificate_are_refused_where_one_is_asked(store: Pat
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def test_files_that_are_no_keys_are_one_clear_error(store: Path, keys: Path) -> None:
-    settings = {"server__tls_certificate": str(keys / "key.pem"), "server__tls_private_key": str(keys / "cert.pem")}
-    with pytest.raises(ListenError, match=r"server\.tls_\* files"):
+def test_files_that_are_no_keys_are_one_clear_error(store: Path, keys: KeyPair) -> None:
+    settings = {"server__tls_certificate": str(keys.key), "server__tls_private_key": str(keys.certificate)}
+    with pytest.raises(ListenError, match=r"tls_certificate .* are no certificate with its own"):
         RunningServer(store, models__load="none", **settings)
 
 

@@ -66,4 +66,5 @@ def test_sound_behind_the_last_frame_is_not_heard() -> None:
 
 def test_silence_is_flat() -> None:
     features = LogMel(MelConfig())(np.zeros(8000, np.float32), 100)
-    np.testing.assert_array_equal(features, np.full((80, 100), -1.5, np.float32))
+    # The last bit of a logarithm is the processor's own.
+    np.testing.assert_allclose(features, np.full((80, 100), -1.5, np.float32), rtol=1e-6)

@@ -146,7 +146,7 @@ class Internal(InternalError):
 
 class DeadlineExceeded(DeadlineExceededError):
     """The caller's deadline, or the server's own limit where the caller set none or a longer one, passed while the call
-    ran; or the caller of a stream sent nothing for too long.
+    ran; or the caller of a stream sent nothing for too long, or read nothing of it for too long.
 
     Metadata has `limit_seconds`.
     """

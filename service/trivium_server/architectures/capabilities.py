@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
+from trivium_server.runtime.workload import Workload
+
 
 class Capability(Enum):
     """Names as in trivium.v1.Capability, without the prefix."""
@@ -261,6 +263,11 @@ class TextGenerator(Protocol):
 
 class ServedModel(Protocol):
     """What every family's loader returns: a model ready to be warmed up and called."""
+
+    @property
+    def workload(self) -> Workload:
+        """How busy it is now, and what it has done. For any thread."""
+        ...
 
     async def warm_up(self) -> None:
         """Runs every shape that traffic will use once."""

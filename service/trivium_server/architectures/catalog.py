@@ -35,6 +35,7 @@ from trivium_server.errors import (
     ServerDraining,
     UnsupportedFeature,
 )
+from trivium_server.runtime.workload import Workload
 from trivium_server.telemetry import log
 
 _logger = logging.getLogger("trivium.models")
@@ -123,6 +124,12 @@ class Catalog:
         if name not in self._entries:
             raise self._not_found(name)
         return self._board.get(name)
+
+    def workloads(self) -> Iterator[tuple[str, Workload]]:
+        """Yields name and workload of the models that are ready or drain."""
+        for name, entry in self._entries.items():
+            if entry.model is not None:
+                yield name, entry.model.workload
 
     def watch(self) -> AsyncGenerator[ModelStatus | str | None]:
         """Yields every model, None after the last, then a status for each change and a name for each model gone.

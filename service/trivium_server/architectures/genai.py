@@ -29,6 +29,7 @@ from trivium_server.decoding.sampling import SamplingParameters
 from trivium_server.decoding.sequence import DecodeRequest, StopConditions
 from trivium_server.errors import CallAborted, FieldViolation, InputTooLong, InvalidArgument
 from trivium_server.runtime.session import Session, SessionError, SessionOptions
+from trivium_server.runtime.workload import Workload
 from trivium_server.text.assembler import TextAssembler
 from trivium_server.text.chat_template import ChatTemplateError
 from trivium_server.text.vocabulary import UnsupportedTokenizerError, Vocabulary, read_vocabulary
@@ -127,6 +128,10 @@ class GenaiModel:
     def engine(self) -> Engine:
         """For tests and telemetry: counts of accepted sequences and live KV slots."""
         return self._engine
+
+    @property
+    def workload(self) -> Workload:
+        return self._engine.workload
 
     async def warm_up(self) -> None:
         loop = asyncio.get_running_loop()

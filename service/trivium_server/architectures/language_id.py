@@ -17,6 +17,7 @@ from trivium_server.errors import TriviumError
 from trivium_server.runtime.batch_forming import BatchPolicy
 from trivium_server.runtime.batcher import Batcher, BatcherStats
 from trivium_server.runtime.caller import Caller
+from trivium_server.runtime.workload import Workload
 from trivium_server.text.language_id import MAX_TEXT_BYTES, LanguageIdentifier, LanguageModel
 
 
@@ -78,6 +79,10 @@ class LanguageIdModel:
     def stats(self) -> BatcherStats:
         """For tests and telemetry: what waits and what runs."""
         return self._batcher.stats
+
+    @property
+    def workload(self) -> Workload:
+        return self._batcher.workload
 
     async def warm_up(self) -> None:
         self.identifier.probabilities(["A sentence, to begin with."])

@@ -26,6 +26,12 @@ def _listen(text: str) -> str:
     return ListenAddress.parse(text).text
 
 
+def _metrics_listen(text: str) -> str:
+    if text and ListenAddress.parse(text).port is None:
+        raise ValueError(text)
+    return text
+
+
 def _model_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}|", text):
         raise ValueError(text)
@@ -45,7 +51,9 @@ class ServerConfig:
         "auto", Choice(("auto", "on", "off")), "gRPC server reflection. auto: on where only this machine can connect."
     )
     tls_certificate: Path | None = _setting(
-        None, FilePath(must_exist=True, optional=True), "PEM file with the server's certificate chain."
+        None,
+        FilePath(must_exist=True, optional=True),
+        "PEM file with the server's certificate chain. It and the two below are read anew when they change.",
     )
     tls_private_key: Path | None = _setting(
         None, FilePath(must_exist=True, optional=True), "PEM file with the certificate's private key."
@@ -59,6 +67,18 @@ class ServerConfig:
         False,
         Flag(),
         "Allow plaintext on an address that other machines can reach. Then anybody who can connect can call.",
+    )
+    metrics_listen: str = _setting(
+        "",
+        Text("nothing, or host:port with a port from 0 to 65535", _metrics_listen),
+        "Address of an HTTP listener with /metrics for Prometheus, and /livez and /readyz for probes. It is plaintext, "
+        "and answers whoever can connect. Empty: none.",
+    )
+    load_reports: bool = _setting(
+        True,
+        Flag(),
+        "Tell in the trailing metadata of each inference call how busy this replica is, as an ORCA load report, for "
+        "load balancers that weight replicas.",
     )
     max_connection_age_s: float = _setting(
         3600.0,
@@ -82,6 +102,12 @@ class LimitsConfig:
         600.0, Seconds(0.1, 86400), "Deadline of a streaming call whose client set none."
     )
     max_deadline_s: float = _setting(3600.0, Seconds(0.1, 86400), "Longest deadline; a longer one is cut to this.")
+    max_write_lag_s: float = _setting(
+        30.0,
+        Seconds(0.1, 86400),
+        "How long a message of a stream may wait for its reader, who takes none meanwhile; then the stream ends. gRPC "
+        "itself holds up to some MiB of a stream, so that nobody waits for a reader who is only slow.",
+    )
     max_concurrent_calls: int = _setting(
         256, Int(1, 100_000), "Inference calls in progress at once, queued ones included; more are refused at once."
     )
@@ -311,6 +337,10 @@ class Config:
     @property
     def address(self) -> ListenAddress:
         return ListenAddress.parse(self.server.listen)
+
+    @property
+    def metrics_address(self) -> ListenAddress | None:
+        return ListenAddress.parse(self.server.metrics_listen) if self.server.metrics_listen else None
 
     @property
     def reflection_is_on(self) -> bool:

@@ -11,8 +11,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as SequenceOf
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ from trivium_server.decoding.sequence import (
     TokenListener,
 )
 from trivium_server.errors import QueueFull
+from trivium_server.runtime.session import RunEndedError, RunToken
+from trivium_server.runtime.workload import BusyClock, Workload
 
 _log = logging.getLogger("trivium.models")
 
@@ -53,8 +56,15 @@ class Engine:
         self._inbox: queue.SimpleQueue[DecodeRequest | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._num_accepted = 0
+        # Sequences whose prompt is being read, or that decode.
+        self._begun = BusyClock()
+        self._num_steps = 0
+        self._num_step_rows = 0
         self._service_s = 0.0
         self._abort = False
+        # Whose tokens the present run makes, and what ends it where nobody wants them any more.
+        self._in_run: SequenceOf[DecodeRequest] = ()
+        self._token = RunToken()
         self._touched: set[TokenListener] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="decode-engine", daemon=True)
@@ -71,6 +81,21 @@ class Engine:
     def num_live_slots(self) -> int:
         """KV slots in use."""
         return self._decoder.cache.num_live
+
+    @property
+    def workload(self) -> Workload:
+        """How busy the slots are; a run is a decoding step, and an item a sequence in it."""
+        with self._lock:
+            waiting = self._num_accepted - self._begun.num_busy
+            return Workload(
+                num_places=self.slots,
+                num_busy=self._begun.num_busy,
+                busy_s=self._begun.seconds,
+                num_waiting=waiting,
+                waiting_runs=waiting,
+                num_runs=self._num_steps,
+                num_items=self._num_step_rows,
+            )
 
     @property
     def slots(self) -> int:
@@ -104,8 +129,13 @@ class Engine:
         self._inbox.put(request)
 
     def cancel(self, request: DecodeRequest) -> None:
-        """Ends a request's sequences with CANCELLED within one decoding step. Harmless when they have ended."""
+        """Ends a request's sequences with CANCELLED within one decoding step. Harmless when they have ended.
+
+        A step of which nobody else wants anything is ended at its graph's next node.
+        """
         request.is_cancelled = True
+        with self._lock:
+            self._end_unwanted_run()
 
     def queue_position(self, request: DecodeRequest) -> int | None:
         """Returns how many requests wait before this one; None when it no longer waits."""
@@ -130,6 +160,8 @@ class Engine:
             _log.warning("%d sequences did not finish within %g s and are aborted", self._num_accepted, grace_s)
         finally:
             self._abort = True
+            with self._lock:
+                self._token.end()
             self._inbox.put(None)
         await self._stopped.wait()
         self._thread.join()
@@ -150,12 +182,33 @@ class Engine:
                     self._prefill(chunk)
                 if self._scheduler.running:
                     self._decode()
+            except RunEndedError:
+                pass  # All that were in the run are over, as the next turn finds.
             except Exception:  # noqa: BLE001  whatever one step meets must not take the server down with it
                 _log.exception("a decoding step failed; its calls end with an internal error")
                 self._end_all(EndReason.FAILED)
         self._take_waiting()
         self._end_all(EndReason.ABORTED)
         self._wake_listeners()
+
+    @contextmanager
+    def _run_for(self, requests: SequenceOf[DecodeRequest]) -> Iterator[None]:
+        """Runs the graph in the block, which RunEndedError leaves once all of these requests are cancelled."""
+        with self._lock:
+            self._in_run = requests
+            self._end_unwanted_run()
+        try:
+            with self._token.governs():
+                yield
+        finally:
+            with self._lock:
+                self._in_run = ()
+                if self._token.is_ended:
+                    self._token = RunToken()
+
+    def _end_unwanted_run(self) -> None:
+        if self._in_run and all(request.is_cancelled for request in self._in_run):
+            self._token.end()
 
     def _take_inbox(self) -> None:
         if self._scheduler.is_idle and not self._abort:
@@ -192,8 +245,11 @@ class Engine:
         started = time.monotonic()
         if request.started_s is None:
             request.started_s = started
+            with self._lock:
+                self._begun.begin(len(request.sequences))
         ids = request.prompt_ids[chunk.start : chunk.end]
-        logits = self._decoder.prefill(ids, chunk.start, want_logits=chunk.is_last)
+        with self._run_for((request,)):
+            logits = self._decoder.prefill(ids, chunk.start, want_logits=chunk.is_last)
         elapsed = time.monotonic() - started
         request.compute_s += elapsed
         request.last_step_s = started + elapsed
@@ -215,8 +271,11 @@ class Engine:
         running = self._scheduler.running
         started = time.monotonic()
         min_rows = 2 if any(request.is_reproducible for request, _ in running) else 1
-        logits = self._decoder.decode([sequence.last_token for _, sequence in running], min_rows=min_rows)
+        with self._run_for([request for request, _ in running]):
+            logits = self._decoder.decode([sequence.last_token for _, sequence in running], min_rows=min_rows)
         ended = time.monotonic()
+        self._num_steps += 1
+        self._num_step_rows += len(running)
         share = (ended - started) / len(running)
         for request, _ in running:
             request.compute_s += share
@@ -288,6 +347,8 @@ class Engine:
             self._service_s += 0.2 * (elapsed / self._decoder.cache.slots - self._service_s)
         with self._lock:
             self._num_accepted -= 1
+            if request.started_s is not None:
+                self._begun.end()
         if self._num_accepted == 0:
             self._call_soon(self._drained.set)
 

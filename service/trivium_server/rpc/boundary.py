@@ -4,6 +4,10 @@ It gives each call an id and a deadline, lets it in or not, parses its request, 
 with details, and takes note of it. Handlers below raise the errors of trivium_server.errors and never abort a call
 themselves.
 
+Nothing is sent of a call before its first message, or its end: until then a proxy may ask another replica. A single
+answer leaves in one piece with its status, so that a server that dies has sent all of it or nothing. So the ids of a
+call are in its trailing metadata, and only those of a stream that has begun in the initial metadata.
+
 Requests and responses cross grpc.aio as bytes and are parsed and serialized on this side of it, because grpc.aio would
 answer bytes that do not parse with INTERNAL. Handlers that yield are drained here, in a coroutine, so that a cancelled
 call reaches them as one thing: `aclose()`.
@@ -24,8 +28,9 @@ from trivium_server.config import LimitsConfig
 from trivium_server.errors import CallAborted, DeadlineExceeded, TriviumError
 from trivium_server.rpc.admission import Admission
 from trivium_server.rpc.call import Call, enter
+from trivium_server.rpc.load_report import LOAD_REPORT_KEY, LoadMeter
 from trivium_server.rpc.methods import Method, Treatment, method_named
-from trivium_server.rpc.passage import Context, Handler, Passage
+from trivium_server.rpc.passage import Context, Handler, Metadata, Passage
 from trivium_server.rpc.status import InternalError, MethodNotFound, call_status
 from trivium_server.telemetry import ACCESS, OTHER_METHOD, CallMetrics, log, printable
 
@@ -47,17 +52,30 @@ _MAX_MARGIN_SHARE = 0.1
 # Another replica answers at once; this one is back soon.
 _RETRY_ELSEWHERE_S = 1.0
 
+# A status is behind all messages that were sent: a caller that does not read them is not waited for longer than this.
+_LAST_STATUS_S = 2.0
+
 Body = Callable[[Passage], Awaitable[bytes | None]]
 
 
 class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """See the module. One instance serves all calls of a server, on its event loop."""
 
-    def __init__(self, *, limits: LimitsConfig, admission: Admission, metrics: CallMetrics, instance_id: str) -> None:
+    def __init__(
+        self,
+        *,
+        limits: LimitsConfig,
+        admission: Admission,
+        metrics: CallMetrics,
+        instance_id: str,
+        load: LoadMeter | None = None,
+    ) -> None:
+        """load: what inference calls report at their end; None for no report."""
         self._limits = limits
         self._admission = admission
         self._metrics = metrics
         self._instance_id = instance_id
+        self._load = load
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -153,9 +171,8 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
         status, reason = "CANCELLED", ""
         try:
             error: TriviumError | None = None
-            await context.send_initial_metadata(
-                ((REQUEST_ID_KEY, passage.call.request_id), (INSTANCE_KEY, self._instance_id))
-            )
+            # For a servicer that is not ours and ends the call itself.
+            context.set_trailing_metadata(passage.ids)
             try:
                 answer = await self._admitted(passage, body)
             except TriviumError as raised:
@@ -175,15 +192,19 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
                 _logger.exception("the defect of request %s", passage.call.request_id)
                 error = InternalError()
             if error is None:
-                context.set_trailing_metadata(_usage_metadata(passage.call))
                 status = "OK"
+                context.set_trailing_metadata(self._trailers(passage, status))
                 return answer
             ending = call_status(error, passage.call.request_id)
             status, reason = ending.code.name, error.reason
             del error  # What caused it may hold the request; see `_unary_unary`.
-            await context.abort(
-                ending.code, ending.message, (*ending.trailing_metadata, *_usage_metadata(passage.call))
-            )
+            trailers = (*ending.trailing_metadata, *self._trailers(passage, status))
+            try:
+                async with asyncio.timeout(_LAST_STATUS_S):
+                    await context.abort(ending.code, ending.message, trailers)
+            except TimeoutError:
+                # It is on its way, behind what the caller has not read yet; grpc keeps it, and needs no task for that.
+                raise grpc.aio.AbortError from None
         except grpc.aio.AbortError:
             status = status if reason else (context.code() or grpc.StatusCode.UNKNOWN).name
             raise
@@ -238,7 +259,18 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
             limit_s=limit_s,
         )
         enter(call)
-        return Passage(context, method, call, printable(metadata.get(CLIENT_KEY, "")))
+        client = printable(metadata.get(CLIENT_KEY, ""))
+        ids = ((REQUEST_ID_KEY, call.request_id), (INSTANCE_KEY, self._instance_id))
+        return Passage(context, method, call, client, ids, self._limits.max_write_lag_s)
+
+    def _trailers(self, passage: Passage, status: str) -> Metadata:
+        usage = passage.call.usage
+        used = ((USAGE_KEY, usage().SerializeToString()),) if usage else ()
+        ids = () if passage.has_begun else passage.ids
+        if self._load is None or passage.method.treatment is not Treatment.INFERENCE:
+            return (*ids, *used)
+        self._load.note(status)
+        return (*ids, *used, (LOAD_REPORT_KEY, self._load.report))
 
     def _close(self, passage: Passage, status: str, reason: str) -> None:
         record = passage.record(status, reason)
@@ -252,7 +284,3 @@ class Boundary(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic
 
 def _margin_s(limit_s: float) -> float:
     return min(_MARGIN_S + _MARGIN_SHARE * limit_s, _MAX_MARGIN_SHARE * limit_s)
-
-
-def _usage_metadata(call: Call) -> tuple[tuple[str, str | bytes], ...]:
-    return ((USAGE_KEY, call.usage().SerializeToString()),) if call.usage else ()

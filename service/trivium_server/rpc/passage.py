@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import Message
@@ -13,24 +13,42 @@ from trivium_server.errors import StreamIdle
 from trivium_server.rpc.call import Call
 from trivium_server.rpc.methods import Method
 from trivium_server.rpc.wire import parse
+from trivium_server.rpc.write_lag import WriteLag
 from trivium_server.telemetry import CallRecord
 
 # grpc's own types are generic over messages that only the generated code knows.
 Handler = Any
 Context = Any
 
+Metadata = tuple[tuple[str, str | bytes], ...]
+
 
 @dataclass(slots=True)
 class Passage:
-    """One call, with grpc's context of it and what has gone through so far."""
+    """One call, with grpc's context of it and what has gone through so far.
+
+    ids: the metadata that names the call, sent with the first message of a stream, or with the status.
+    """
 
     context: Context
     method: Method
     call: Call
     client: str
+    ids: Metadata
+    max_write_lag_s: float
+    has_begun: bool = False
     request_bytes: int = 0
     response_bytes: int = 0
     responses: int = 0
+    lag: WriteLag = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lag = WriteLag(self._send, self.max_write_lag_s)
+
+    async def begin(self) -> None:
+        """Sends the initial metadata of a stream. To be called once, right before its first message."""
+        self.has_begun = True
+        await self.context.send_initial_metadata(self.ids)
 
     def parse(self, handler: Handler, raw: bytes) -> Message:
         """Returns a request. Raises InvalidArgument that names the field whose bytes are wrong."""
@@ -65,18 +83,30 @@ class Passage:
 
     async def write(self, message: Message) -> None:
         """Sends a response of a stream."""
-        await self.context.write(self.answer(message))
+        await self.lag.write(self.answer(message))
 
     async def send_all(self, behaviour: Handler, request: object) -> None:
-        """Sends what a streaming handler makes, and closes it whatever happens."""
+        """Sends what a streaming handler makes, and closes it whatever happens.
+
+        Raises StreamStalled where the reader does not take it.
+        """
+        async with self.lag.limited():
+            await self._send_all(behaviour, request)
+
+    async def _send_all(self, behaviour: Handler, request: object) -> None:
         if not inspect.isasyncgenfunction(behaviour):
             # A servicer that writes itself, such as grpcio-health-checking's Watch.
             await behaviour(request, _WritingContext(self))
             return
         async with contextlib.aclosing(behaviour(request, self.context)) as responses:
-            write, answer = self.context.write, self.answer
+            write, answer = self.lag.write, self.answer
             async for response in responses:
                 await write(answer(response))
+
+    async def _send(self, raw: bytes) -> None:
+        if not self.has_begun:
+            await self.begin()
+        await self.context.write(raw)
 
     def record(self, status: str, reason: str) -> CallRecord:
         """Returns how the call went."""

@@ -33,11 +33,14 @@ from trivium_server.rpc.health import HEALTH_SERVICE, Health
 from trivium_server.rpc.models import ModelService
 from trivium_server.rpc.speech_recognition import SpeechRecognitionService
 from trivium_server.rpc.speech_synthesis import SpeechSynthesisService
+from trivium_server.rpc.tls import CertificateError, Certificates
 from trivium_server.rpc.vision import VisionService
 
 _FILES = (generation_pb2, embedding_pb2, analysis_pb2, vision_pb2, speech_pb2, models_pb2, admin_pb2)
 SERVICES = tuple(service.full_name for file in _FILES for service in file.DESCRIPTOR.services_by_name.values())
 """The full names of our own services."""
+
+_MAX_METADATA_BYTES = 16 * 1024
 
 # Reflection finds these only once they were imported: they tell a client how to read error details.
 _DETAIL_FILES = (errors_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR)
@@ -86,17 +89,18 @@ def build_server(
 def listen(server: grpc.aio.Server, config: Config) -> str:
     """Binds the configured address and returns it with its real port. Raises ListenError."""
     address = config.address
-    is_secure = config.server.tls_certificate is not None
     _try_address(address)
     try:
-        if is_secure:
-            port = server.add_secure_port(address.text, _credentials(config))
+        if config.server.tls_certificate is not None:
+            port = server.add_secure_port(address.text, Certificates(config.server).credentials())
         else:
             port = server.add_insecure_port(address.text)
-    except (RuntimeError, OSError) as error:
-        raise ListenError(_cannot_listen(address.text, is_secure=is_secure)) from error
+    except CertificateError as error:
+        raise ListenError(f"cannot listen on {address.text}: {error}") from error
+    except RuntimeError as error:
+        raise ListenError(_cannot_listen(address.text)) from error
     if not port:
-        raise ListenError(_cannot_listen(address.text, is_secure=is_secure))
+        raise ListenError(_cannot_listen(address.text))
     return address.with_port(port)
 
 
@@ -126,10 +130,9 @@ def _try_address(address: ListenAddress) -> None:
         raise ListenError(f"cannot listen on {address.text}: {problem}") from error
 
 
-def _cannot_listen(address: str, *, is_secure: bool) -> str:
+def _cannot_listen(address: str) -> str:
     # grpc tells the cause only on standard error.
-    keys = ", and are the server.tls_* files a certificate with its own private key" if is_secure else ""
-    return f"cannot listen on {address}: is the port free, is the address this machine's{keys}?"
+    return f"cannot listen on {address}: is the port free, is the address this machine's?"
 
 
 def _options(config: Config) -> Sequence[tuple[str, int]]:
@@ -137,27 +140,20 @@ def _options(config: Config) -> Sequence[tuple[str, int]]:
     return (
         ("grpc.max_receive_message_length", config.limits.max_request_bytes),
         ("grpc.max_send_message_length", -1),
-        ("grpc.max_metadata_size", 16 * 1024),
+        # Between the two, gRPC refuses calls at random.
+        ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.max_concurrent_streams", 1024),
         # Replicas have one port each: two processes on one port would share calls in a way nobody sees.
         ("grpc.so_reuseport", 0),
-        # SDKs ping every 60 s; a ping below half of that is abuse.
-        ("grpc.http2.min_ping_interval_without_data_ms", minute_ms // 2),
+        # SDKs ping every 60 s, and a proxy each second, to notice a replica that is stopped; more is abuse.
+        ("grpc.http2.min_ping_interval_without_data_ms", 500),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.keepalive_time_ms", 2 * minute_ms),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.max_connection_age_ms", round(1000 * config.server.max_connection_age_s)),
         ("grpc.max_connection_age_grace_ms", round(1000 * config.limits.max_deadline_s)),
     )
-
-
-def _credentials(config: Config) -> grpc.ServerCredentials:
-    server = config.server
-    assert server.tls_certificate, "checked when the settings were read"
-    assert server.tls_private_key, "checked when the settings were read"
-    pair = (server.tls_private_key.read_bytes(), server.tls_certificate.read_bytes())
-    client_ca = server.tls_client_ca.read_bytes() if server.tls_client_ca else None
-    return grpc.ssl_server_credentials([pair], client_ca, require_client_auth=client_ca is not None)
 
 
 def _add_reflection(server: grpc.aio.Server) -> None:

@@ -50,6 +50,7 @@ _CODES: dict[type[errors.TriviumError], grpc.StatusCode] = {
     errors.QueueTimeout: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.StreamIdle: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.StreamStalled: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.ServerDraining: grpc.StatusCode.UNAVAILABLE,
     errors.CallAborted: grpc.StatusCode.ABORTED,
     InternalError: grpc.StatusCode.INTERNAL,

@@ -5,6 +5,8 @@ says who shares a batch. Every caller has a window of tokens that may be under w
 included; so memory is bounded by callers and windows, whatever they send, and one that stops reading stops being read.
 Results cross to the event loop once per batch, and wake each caller once.
 
+A run whose callers have all left is ended at its graph's next node.
+
 While all runners are on bulk, one more, the express, runs what goes ahead of it: a query then shares the processor with
 running batches, and does not wait for one to end, however long it is.
 """
@@ -14,13 +16,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, NoReturn
 
 from trivium_server.errors import CallAborted, QueueFull
 from trivium_server.runtime.batch_forming import BatchPolicy, Item
 from trivium_server.runtime.caller import Caller, Job, Result
 from trivium_server.runtime.fair_queue import FairQueue, Lane
+from trivium_server.runtime.session import RunEndedError, RunToken
+from trivium_server.runtime.workload import BusyClock, Workload
 
 _log = logging.getLogger("trivium.models")
 
@@ -67,10 +71,12 @@ class BatcherStats:
         return self.num_waiting + self.num_running_items
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Batch(Generic[Item, Result]):
     jobs: Sequence[Job[Item, Result]]
-    is_bulk: bool
+    callers: frozenset[Caller[Item, Result]] = frozenset()
+    is_bulk: bool = False
+    token: RunToken = field(default_factory=RunToken)
 
 
 class Batcher(Generic[Item, Result]):
@@ -109,8 +115,10 @@ class Batcher(Generic[Item, Result]):
         self._num_bulk_batches = 0
         self._num_free = 0
         self._num_running_items = 0
-        self._num_running_batches = 0
+        self._runs = BusyClock()
+        self._running: set[_Batch[Item, Result]] = set()
         self._num_batches = 0
+        self._num_items = 0
         self._useful_tokens = 0
         self._padded_tokens = 0
         self._s_per_token = 0.0
@@ -135,9 +143,26 @@ class Batcher(Generic[Item, Result]):
                 num_waiting=self._queue.num_waiting,
                 waiting_tokens=self._queue.waiting_tokens,
                 num_running_items=self._num_running_items,
-                num_running_batches=self._num_running_batches,
+                num_running_batches=self._runs.num_busy,
                 num_free_runners=self._num_free,
                 num_batches=self._num_batches,
+                useful_tokens=self._useful_tokens,
+                padded_tokens=self._padded_tokens,
+            )
+
+    @property
+    def workload(self) -> Workload:
+        """How busy the runners are."""
+        with self._lock:
+            waiting_runs = min(self._queue.waiting_tokens / self._policy.budget_tokens, len(self._callers))
+            return Workload(
+                num_places=self._num_runners,
+                num_busy=self._runs.num_busy,
+                busy_s=self._runs.seconds,
+                num_waiting=self._queue.num_waiting,
+                waiting_runs=waiting_runs,
+                num_runs=self._num_batches,
+                num_items=self._num_items,
                 useful_tokens=self._useful_tokens,
                 padded_tokens=self._padded_tokens,
             )
@@ -203,6 +228,8 @@ class Batcher(Generic[Item, Result]):
                 self._queue.drop(lane)
                 caller.fail(CallAborted(self._model))
                 caller.wake()
+            for batch in self._running:
+                batch.token.end()
             self._has_work.notify_all()
             self._express_has_work.notify_all()
 
@@ -218,6 +245,9 @@ class Batcher(Generic[Item, Result]):
         with self._lock:
             self._queue.drop(lane)
             self._callers.pop(lane, None)
+            for batch in self._running:
+                if all(caller.lane not in self._callers for caller in batch.callers):
+                    batch.token.end()
         if not self._callers:
             self._deserted.set()
 
@@ -244,7 +274,7 @@ class Batcher(Generic[Item, Result]):
                 self._num_free += 1
                 self._has_work.wait()
                 self._num_free -= 1
-        return _Batch(jobs=(), is_bulk=False)
+        return _Batch(jobs=())
 
     def _next_express_batch(self) -> _Batch[Item, Result]:
         """The same for the express, which has work while all others are on bulk."""
@@ -253,15 +283,17 @@ class Batcher(Generic[Item, Result]):
                 if self._num_bulk_batches == self._num_runners and (jobs := self._queue.take_ahead()):
                     return self._begin(jobs, is_bulk=False)
                 self._express_has_work.wait()
-        return _Batch(jobs=(), is_bulk=False)
+        return _Batch(jobs=())
 
     def _begin(self, jobs: Sequence[Job[Item, Result]], *, is_bulk: bool) -> _Batch[Item, Result]:
-        self._num_running_batches += 1
+        self._runs.begin()
         self._num_running_items += len(jobs)
         self._num_bulk_batches += is_bulk
         if is_bulk and self._queue.has_ahead:
             self._express_has_work.notify()
-        return _Batch(jobs=jobs, is_bulk=is_bulk)
+        batch = _Batch(jobs=jobs, callers=frozenset(job.caller for job in jobs), is_bulk=is_bulk)
+        self._running.add(batch)
+        return batch
 
     def _budget_tokens(self) -> int:
         share = self._queue.waiting_tokens // (self._num_free + 1)
@@ -279,36 +311,42 @@ class Batcher(Generic[Item, Result]):
         jobs = batch.jobs
         if not jobs:
             return False
-        callers = {job.caller for job in jobs}
         useful = sum(job.length for job in jobs)
         padded = max(job.length for job in jobs) * len(jobs)
         started = time.monotonic()
-        for caller in callers:
+        for caller in batch.callers:
             caller.started(started)
-        outcomes = self._outcomes(jobs)
+        outcomes = self._outcomes(batch)
         elapsed = time.monotonic() - started
         with self._lock:
-            self._num_running_batches -= 1
+            self._runs.end()
+            self._running.discard(batch)
             self._num_bulk_batches -= batch.is_bulk
             self._num_running_items -= len(jobs)
             self._num_batches += 1
+            self._num_items += len(jobs)
             self._useful_tokens += useful
             self._padded_tokens += padded
-            self._s_per_token += 0.2 * (elapsed / useful - self._s_per_token)
+            if not batch.token.is_ended:
+                self._s_per_token += 0.2 * (elapsed / useful - self._s_per_token)
             for job, outcome in zip(jobs, outcomes, strict=True):
                 job.caller.put(job, outcome, compute_s=elapsed * job.length / useful)
-        self._wake(callers)
+        self._wake(batch.callers)
         try:
             self._on_batch(BatchRecord(num_items=len(jobs), useful_tokens=useful, padded_tokens=padded, run_s=elapsed))
         except Exception:  # noqa: BLE001  a runner outlives whatever watches it
             _log.exception("a batch could not be recorded")
         return True
 
-    def _outcomes(self, jobs: Sequence[Job[Item, Result]]) -> Sequence[Result | Exception]:
+    def _outcomes(self, batch: _Batch[Item, Result]) -> Sequence[Result | Exception]:
+        jobs = batch.jobs
         try:
-            outcomes = self._run([job.item for job in jobs])
+            with batch.token.governs():
+                outcomes = self._run([job.item for job in jobs])
             if len(outcomes) != len(jobs):
                 raise ValueError(f"a run of {len(jobs)} items returned {len(outcomes)} results")
+        except RunEndedError:
+            return [CallAborted(self._model)] * len(jobs)
         except Exception as error:  # noqa: BLE001  whatever one run meets must not take the runner down with it
             _log.exception("a batch failed; its items end with what it raised")
             return [error] * len(jobs)

@@ -1,6 +1,8 @@
 """ONNX Runtime sessions. The only module that imports onnxruntime."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 
 # onnxruntime 1.32 is the first whose GroupQueryAttention takes query_seqlens on CPU, which ragged batches need.
 MINIMUM_VERSION = (1, 32)
+
+_FATAL = 4
 
 _DTYPES: Mapping[str, np.dtype[np.generic]] = {
     "tensor(float)": np.dtype(np.float32),
@@ -24,6 +28,47 @@ _DTYPES: Mapping[str, np.dtype[np.generic]] = {
 
 class SessionError(Exception):
     """A graph could not be loaded, or is not what its folder says."""
+
+
+class RunEndedError(Exception):
+    """A run was ended by its RunToken before it was done."""
+
+
+class RunToken:
+    """Ends the runs of one piece of work, whose results nobody waits for any more. For any thread.
+
+    Runs that a thread makes within `governs` end at their graph's next node once `end` was called, and so do later ones
+    at their first: with RunEndedError.
+    """
+
+    __slots__ = ("_native",)
+
+    def __init__(self) -> None:
+        self._native = ort.RunOptions()
+        # An ended run is no error; what goes wrong in others is raised, and need not be on standard error too.
+        self._native.log_severity_level = _FATAL
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether `end` was called."""
+        ended: bool = self._native.terminate
+        return ended
+
+    def end(self) -> None:
+        """Ends what runs, and what is yet to run. Returns at once."""
+        self._native.terminate = True
+
+    @contextmanager
+    def governs(self) -> Iterator[None]:
+        """Puts the runs of this thread under the token, for the time of the block."""
+        outer = _TOKEN.set(self)
+        try:
+            yield
+        finally:
+            _TOKEN.reset(outer)
+
+
+_TOKEN: ContextVar[RunToken | None] = ContextVar("trivium_run_token", default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +137,17 @@ class Session:
         self.outputs = {spec.name: spec for spec in map(_spec, self._native.get_outputs())}
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]], outputs: Sequence[str]) -> list[NDArray[np.generic]]:
-        """Runs the graph once and returns these outputs, new arrays. Releases the GIL. Raises SessionError."""
+        """Runs the graph once and returns these outputs, new arrays. Releases the GIL.
+
+        Raises SessionError, and RunEndedError where a RunToken governs.
+        """
+        token = _TOKEN.get()
         try:
-            results: list[NDArray[np.generic]] = self._native.run(list(outputs), dict(inputs))
+            results: list[NDArray[np.generic]] = self._native.run(
+                list(outputs), dict(inputs), token._native if token else None
+            )
         except Exception as error:  # as above
-            raise SessionError(_first_line(error)) from error
+            raise _run_error(error, token) from error
         return results
 
     def binding(self) -> "Binding":
@@ -131,11 +182,15 @@ class Binding:
         self._binding.bind_ortvalue_output(output_name, value)
 
     def run(self) -> None:
-        """Runs the graph. Releases the GIL. Raises SessionError."""
+        """Runs the graph. Releases the GIL. Raises SessionError, and RunEndedError where a RunToken governs.
+
+        After the latter, what the bound outputs hold is undefined.
+        """
+        token = _TOKEN.get()
         try:
-            self._native.run_with_iobinding(self._binding, self._options)
+            self._native.run_with_iobinding(self._binding, token._native if token else self._options)
         except Exception as error:  # as above
-            raise SessionError(_first_line(error)) from error
+            raise _run_error(error, token) from error
 
     def _keep(self, key: str, array: NDArray[np.generic]) -> ort.OrtValue:
         value = ort.OrtValue.ortvalue_from_numpy(array)
@@ -146,6 +201,13 @@ class Binding:
 def missing_names(present: Mapping[str, TensorSpec], wanted: Sequence[str]) -> list[str]:
     """Returns those of `wanted` that the graph lacks, in order."""
     return [name for name in wanted if name not in present]
+
+
+def _run_error(error: Exception, token: RunToken | None) -> Exception:
+    # onnxruntime has no error of its own for a run that was terminated: it is a plain failure (its issue 20999).
+    if token is not None and token.is_ended:
+        return RunEndedError("nobody waits for the run any more")
+    return SessionError(_first_line(error))
 
 
 def _require_version() -> None:

@@ -4,8 +4,10 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Iterator
 
 from trivium_server.telemetry.logs import log
+from trivium_server.telemetry.metrics import Metric, Sample
 
 _logger = logging.getLogger("trivium.loop")
 _SUSTAINED_SHARE = 0.1
@@ -31,6 +33,13 @@ class LoopLagProbe:
     def max_s(self) -> float:
         """The worst of the window, in seconds."""
         return max(self._lags, default=0.0)
+
+    def samples(self) -> Iterator[Sample]:
+        """Yields percentiles of the window."""
+        lags = sorted(self._lags)
+        for quantile in (0.5, 0.99, 1.0):
+            value = lags[min(len(lags) - 1, int(quantile * len(lags)))] if lags else 0.0
+            yield Sample(Metric.LOOP_LAG, value, (f"{quantile:g}",))
 
     def reset(self) -> None:
         """Forgets the window."""

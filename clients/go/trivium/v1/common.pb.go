@@ -275,7 +275,9 @@ func (OffsetUnit) EnumDescriptor() ([]byte, []int) {
 type CallInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The identifier of the call: the caller's `x-request-id` metadata where it sent a usable one, else made by the
-	// server. Also in the response's initial metadata and in every access log line and error of the call.
+	// server. Also in every access log line and error of the call, and as `x-request-id` in the initial metadata of a
+	// stream, which comes with its first message; in the trailing metadata of every other call, and of a stream that ends
+	// without a message.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The model that answered.
 	Model *ServedModel `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`

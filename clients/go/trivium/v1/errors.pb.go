@@ -72,7 +72,8 @@ const (
 	// INTERNAL. A defect of the server, logged there under the request id. Nothing else about it leaves the server.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 23
 	// DEADLINE_EXCEEDED. The caller's deadline, or the server's own limit where the caller set none or a longer one,
-	// passed while the call ran; or the caller of a stream sent nothing for too long. Metadata has `limit_seconds`.
+	// passed while the call ran; or the caller of a stream sent nothing for too long, or read nothing of it for too long.
+	// Metadata has `limit_seconds`.
 	ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED ErrorReason = 24
 	// ABORTED. The model was unloaded by an operator, or the server stopped, before the call was finished. The call may
 	// be sent again; where the server stopped, `google.rpc.RetryInfo` says after which delay. Metadata has `model`.

@@ -184,7 +184,9 @@ class CallInfo(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The identifier of the call: the caller's `x-request-id` metadata where it sent a usable one, else made by the
-    server. Also in the response's initial metadata and in every access log line and error of the call.
+    server. Also in every access log line and error of the call, and as `x-request-id` in the initial metadata of a
+    stream, which comes with its first message; in the trailing metadata of every other call, and of a stream that ends
+    without a message.
     """
     @_builtins.property
     def model(self) -> Global___ServedModel:

@@ -74,7 +74,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL. A defect of the server, logged there under the request id. Nothing else about it leaves the server."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 24
     """DEADLINE_EXCEEDED. The caller's deadline, or the server's own limit where the caller set none or a longer one,
-    passed while the call ran; or the caller of a stream sent nothing for too long. Metadata has `limit_seconds`.
+    passed while the call ran; or the caller of a stream sent nothing for too long, or read nothing of it for too long.
+    Metadata has `limit_seconds`.
     """
     ERROR_REASON_CALL_ABORTED: _ErrorReason.ValueType  # 25
     """ABORTED. The model was unloaded by an operator, or the server stopped, before the call was finished. The call may
@@ -145,7 +146,8 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 23
 """INTERNAL. A defect of the server, logged there under the request id. Nothing else about it leaves the server."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 24
 """DEADLINE_EXCEEDED. The caller's deadline, or the server's own limit where the caller set none or a longer one,
-passed while the call ran; or the caller of a stream sent nothing for too long. Metadata has `limit_seconds`.
+passed while the call ran; or the caller of a stream sent nothing for too long, or read nothing of it for too long.
+Metadata has `limit_seconds`.
 """
 ERROR_REASON_CALL_ABORTED: ErrorReason.ValueType  # 25
 """ABORTED. The model was unloaded by an operator, or the server stopped, before the call was finished. The call may

@@ -10,6 +10,7 @@ from trivium_server.architectures.text_capabilities import Truncation
 from trivium_server.config import EncodingConfig
 from trivium_server.errors import InputTooLong, TriviumError, UnsupportedFeature
 from trivium_server.runtime.batcher import BatcherStats
+from trivium_server.runtime.workload import Workload
 from trivium_server.text.encoder_tokenizer import EncoderTokenizer, Keep
 
 _T = TypeVar("_T")
@@ -42,6 +43,10 @@ class Encoder(Generic[Result]):
     def stats(self) -> BatcherStats:
         """For tests and telemetry: what waits and runs."""
         return self._engine.stats
+
+    @property
+    def workload(self) -> Workload:
+        return self._engine.workload
 
     async def warm_up(self) -> None:
         await self._engine.warm_up()

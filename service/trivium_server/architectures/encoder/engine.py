@@ -19,6 +19,7 @@ from trivium_server.errors import CallAborted, TriviumError
 from trivium_server.runtime.batch_forming import BatchPolicy
 from trivium_server.runtime.batcher import Batcher, BatcherClosedError, BatcherStats
 from trivium_server.runtime.caller import Caller
+from trivium_server.runtime.workload import Workload
 from trivium_server.text.encoder_tokenizer import SHORT_CHARACTERS
 
 _T = TypeVar("_T")
@@ -63,6 +64,11 @@ class EncoderEngine(Generic[Result]):
     def stats(self) -> BatcherStats:
         """For tests and telemetry."""
         return self._batcher.stats
+
+    @property
+    def workload(self) -> Workload:
+        """How busy the runners are."""
+        return self._batcher.workload
 
     async def warm_up(self) -> None:
         """Runs the longest text and a full batch of short ones, and starts the runners. Raises SessionError."""

@@ -13,6 +13,7 @@ from trivium_server.architectures.image.runner import ImageRunner, ImageWork
 from trivium_server.architectures.vision_capabilities import Image, VisionMeter
 from trivium_server.config import ImagesConfig
 from trivium_server.runtime.batcher import BatcherStats
+from trivium_server.runtime.workload import Workload
 
 Outputs: TypeAlias = Mapping[str, NDArray[np.float32]]
 
@@ -53,6 +54,10 @@ class ImageModel:
     def stats(self) -> BatcherStats:
         """For tests and telemetry: what waits and runs."""
         return self._runner.stats
+
+    @property
+    def workload(self) -> Workload:
+        return self._runner.workload
 
     async def warm_up(self) -> None:
         """Raises SessionError."""

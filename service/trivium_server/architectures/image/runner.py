@@ -20,6 +20,7 @@ from trivium_server.runtime.batch_forming import BatchPolicy
 from trivium_server.runtime.batcher import Batcher, BatcherClosedError, BatcherStats
 from trivium_server.runtime.caller import Caller
 from trivium_server.runtime.session import SessionError
+from trivium_server.runtime.workload import Workload
 
 _logger = logging.getLogger("trivium.models")
 
@@ -63,6 +64,11 @@ class ImageRunner:
     def stats(self) -> BatcherStats:
         """For tests and telemetry: what waits and what runs. Its tokens are costs."""
         return self._batcher.stats
+
+    @property
+    def workload(self) -> Workload:
+        """How busy the runners are."""
+        return self._batcher.workload
 
     async def start(self, rehearse: Callable[[], None]) -> None:
         """Calls rehearse on a thread, which runs the model once, and then starts the runners. Raises what it raises."""

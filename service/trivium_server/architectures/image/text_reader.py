@@ -26,6 +26,7 @@ from trivium_server.architectures.vision_capabilities import (
 )
 from trivium_server.config import Config, ImagesConfig
 from trivium_server.runtime.batcher import BatcherStats
+from trivium_server.runtime.workload import Workload
 from trivium_server.vision.layout import PlacedLine, ReadLine, arranged, reading_order
 from trivium_server.vision.text_regions import line_size, turned, turned_round, upward
 from trivium_server.vision.text_search import TextSearch
@@ -120,6 +121,10 @@ class PageReader:
     def stats(self) -> BatcherStats:
         """For tests and telemetry: what waits and runs."""
         return self._runner.stats
+
+    @property
+    def workload(self) -> Workload:
+        return self._runner.workload
 
     async def warm_up(self) -> None:
         """Raises SessionError."""

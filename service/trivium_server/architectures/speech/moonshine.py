@@ -29,6 +29,7 @@ from trivium_server.architectures.speech_capabilities import (
 from trivium_server.config import Config
 from trivium_server.numerics import NotFiniteError, finite
 from trivium_server.runtime.session import Session, missing_names
+from trivium_server.runtime.workload import Workload
 from trivium_server.speech.repetition import loop_start
 
 Floats = NDArray[np.float32]
@@ -107,6 +108,10 @@ class MoonshineModel:
     def stats(self) -> RunnerStats:
         """For tests and telemetry: what waits and runs."""
         return self._runner.stats
+
+    @property
+    def workload(self) -> Workload:
+        return self._runner.workload
 
     async def warm_up(self) -> None:
         """Raises SessionError."""

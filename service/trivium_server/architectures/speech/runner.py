@@ -10,7 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, NoReturn, TypeVar
 
 from trivium_server.architectures.speech_capabilities import SpeechMeter, Urgency
@@ -24,7 +24,8 @@ from trivium_server.errors import (
     UnsupportedFeature,
 )
 from trivium_server.numerics import NotFiniteError
-from trivium_server.runtime.session import SessionError
+from trivium_server.runtime.session import RunEndedError, RunToken, SessionError
+from trivium_server.runtime.workload import BusyClock, Workload
 
 _logger = logging.getLogger("trivium.models")
 
@@ -48,7 +49,7 @@ class RunnerStats:
 
 
 class _Job(Generic[Item, Result]):
-    __slots__ = ("asked_s", "began_s", "compute_s", "ended", "ended_s", "item", "urgency")
+    __slots__ = ("asked_s", "began_s", "compute_s", "ended", "ended_s", "is_dropped", "item", "run", "urgency")
 
     def __init__(self, item: Item, urgency: Urgency, ended: "asyncio.Future[Result]") -> None:
         self.item = item
@@ -56,8 +57,16 @@ class _Job(Generic[Item, Result]):
         self.ended = ended
         self.asked_s = time.monotonic()
         self.began_s: float | None = None
+        self.run: _Run[Item, Result] | None = None
+        self.is_dropped = False
         self.ended_s = 0.0
         self.compute_s = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run(Generic[Item, Result]):
+    jobs: Sequence[_Job[Item, Result]]
+    token: RunToken = field(default_factory=RunToken)
 
 
 def max_waiting(config: Config) -> int:
@@ -89,6 +98,9 @@ class SpeechRunner(Generic[Item, Result]):
         self._next_patient = Urgency.INTERIM
         self._num_free = 0
         self._num_running = 0
+        self._runs = BusyClock()
+        self._num_runs = 0
+        self._num_items = 0
         self._s_per_item = 0.0
         self._is_closed = False
         self._num_alive = 0
@@ -109,6 +121,21 @@ class SpeechRunner(Generic[Item, Result]):
         """For tests and telemetry."""
         with self._lock:
             return RunnerStats(num_waiting=self._num_waiting(), num_running=self._num_running)
+
+    @property
+    def workload(self) -> Workload:
+        """How busy the threads are."""
+        with self._lock:
+            waiting = self._num_waiting()
+            return Workload(
+                num_places=len(self._threads),
+                num_busy=self._runs.num_busy,
+                busy_s=self._runs.seconds,
+                num_waiting=waiting,
+                waiting_runs=waiting / self._max_items,
+                num_runs=self._num_runs,
+                num_items=self._num_items,
+            )
 
     @property
     def num_runners(self) -> int:
@@ -151,7 +178,8 @@ class SpeechRunner(Generic[Item, Result]):
     async def run(self, item: Item, *, urgency: Urgency, deadline_s: float, meter: SpeechMeter) -> Result:
         """Returns what the run made of an item.
 
-        Cancelling it, and the deadline, drop an item that waits; a run that has begun is finished, and forgotten.
+        Cancelling it, and the deadline, drop an item that waits; a run that has begun is ended at its graph's next node
+        where nobody else waits for what it makes.
         Raises QueueFull, QueueTimeout, DeadlineExceeded, CallAborted, and what the run ended with: SessionError and
         NotFiniteError as UnsupportedFeature, for sound that the model cannot be run on.
         """
@@ -188,6 +216,9 @@ class SpeechRunner(Generic[Item, Result]):
     def _drop(self, job: _Job[Item, Result]) -> None:
         with self._lock:
             self._lines[job.urgency].pop(job, None)
+            job.is_dropped = True
+            if job.run is not None and all(other.is_dropped for other in job.run.jobs):
+                job.run.token.end()
 
     def _num_waiting(self) -> int:
         return sum(map(len, self._lines.values()))
@@ -208,22 +239,23 @@ class SpeechRunner(Generic[Item, Result]):
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback, *arguments)
 
-    def _take(self) -> list[_Job[Item, Result]]:
+    def _take(self) -> _Run[Item, Result]:
         """Waits for work and takes some of it; empty when there is to be no more."""
         with self._lock:
             while not self._is_closed:
                 if line := self._next_line():
                     share = -(-len(line) // (self._num_free + 1))
-                    jobs = [line.popitem(last=False)[0] for _ in range(min(self._max_items, share))]
+                    run = _Run([line.popitem(last=False)[0] for _ in range(min(self._max_items, share))])
                     began_s = time.monotonic()
-                    for job in jobs:
-                        job.began_s = began_s
-                    self._num_running += len(jobs)
-                    return jobs
+                    for job in run.jobs:
+                        job.began_s, job.run = began_s, run
+                    self._num_running += len(run.jobs)
+                    self._runs.begin()
+                    return run
                 self._num_free += 1
                 self._has_work.wait()
                 self._num_free -= 1
-        return []
+        return _Run(())
 
     def _next_line(self) -> OrderedDict[_Job[Item, Result], None]:
         if self._lines[Urgency.LIVE]:
@@ -235,18 +267,26 @@ class SpeechRunner(Generic[Item, Result]):
             return self._lines[first]
         return self._lines[other]
 
-    def _run_next(self, jobs: Sequence[_Job[Item, Result]]) -> bool:
+    def _run_next(self, run: _Run[Item, Result]) -> bool:
+        jobs = run.jobs
         if not jobs:
             return False
         began_s = time.monotonic()
-        outcomes = self._outcomes([job.item for job in jobs])
+        with run.token.governs():
+            outcomes = self._outcomes([job.item for job in jobs])
         ended_s = time.monotonic()
         share_s = (ended_s - began_s) / len(jobs)
         for job in jobs:
             job.compute_s, job.ended_s = share_s, ended_s
         with self._lock:
+            for job in jobs:
+                job.run = None  # They would keep each other, in a cycle, until it is collected.
             self._num_running -= len(jobs)
-            self._s_per_item += 0.2 * (share_s - self._s_per_item)
+            self._runs.end()
+            self._num_runs += 1
+            self._num_items += len(jobs)
+            if not run.token.is_ended:
+                self._s_per_item += 0.2 * (share_s - self._s_per_item)
         self._call_soon(_end, jobs, outcomes)
         return True
 
@@ -258,6 +298,8 @@ class SpeechRunner(Generic[Item, Result]):
         except SessionError as error:
             _logger.warning("a model cannot be run on a piece of sound: %s", error)
             return [UnsupportedFeature("audio", "the model cannot be run on it")] * len(items)
+        except RunEndedError:
+            return [CallAborted(self._model)] * len(items)
         except TriviumError as error:
             return [error] * len(items)
         except Exception as error:  # whatever one run meets must not take the runner down with it

@@ -26,6 +26,7 @@ from trivium_server.architectures.speech_capabilities import (
 from trivium_server.config import Config
 from trivium_server.numerics import finite
 from trivium_server.runtime.session import Session
+from trivium_server.runtime.workload import Workload
 from trivium_server.speech.pronunciation import MAX_LEN, NO_WORD, Pronouncer, Pronunciation
 from trivium_server.speech.utterance import WordTime, finished, joined, pause_s, speech_edges, word_times
 from trivium_server.speech.waveform import PITCH, SPECTRAL_PARTS, Vocoder, hastened
@@ -79,6 +80,10 @@ class Synthesizer:
     def stats(self) -> RunnerStats:
         """For tests and telemetry: what waits and runs."""
         return self._runner.stats
+
+    @property
+    def workload(self) -> Workload:
+        return self._runner.workload
 
     async def warm_up(self) -> None:
         """Raises SessionError."""

@@ -20,6 +20,7 @@ from trivium_server.errors import CallAborted, UnsupportedFeature
 from trivium_server.runtime.batch_forming import BatchPolicy
 from trivium_server.runtime.batcher import Batcher, BatcherClosedError, BatcherStats
 from trivium_server.runtime.session import Session
+from trivium_server.runtime.workload import Workload
 
 Floats = NDArray[np.float32]
 
@@ -78,6 +79,10 @@ class VoiceActivityModel:
     def stats(self) -> BatcherStats:
         """For tests and telemetry: what waits and runs. Its tokens are windows."""
         return self._batcher.stats
+
+    @property
+    def workload(self) -> Workload:
+        return self._batcher.workload
 
     async def warm_up(self) -> None:
         """Raises SessionError."""

@@ -39,6 +39,7 @@ from trivium_server.architectures.speech_capabilities import (
 from trivium_server.config import Config
 from trivium_server.errors import UnsupportedFeature
 from trivium_server.numerics import NotFiniteError, finite
+from trivium_server.runtime.workload import Workload
 from trivium_server.speech.log_mel import LogMel
 from trivium_server.speech.whisper_rules import Answer
 from trivium_server.speech.word_alignment import token_starts, words_of
@@ -135,6 +136,10 @@ class WhisperModel:
     def stats(self) -> RunnerStats:
         """For tests and telemetry: what waits and runs."""
         return self._runner.stats
+
+    @property
+    def workload(self) -> Workload:
+        return self._runner.workload
 
     async def warm_up(self) -> None:
         """Raises SessionError."""

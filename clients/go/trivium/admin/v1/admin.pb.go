@@ -66,7 +66,7 @@ type GetServerInfoResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version of the server software, as PEP 440 defines it.
 	ServerVersion string `protobuf:"bytes,1,opt,name=server_version,json=serverVersion,proto3" json:"server_version,omitempty"`
-	// Names this process among its replicas, as in the `trivium-instance` response metadata. New at every start.
+	// Names this process among its replicas, as `trivium-instance` beside `x-request-id` does. New at every start.
 	InstanceId string `protobuf:"bytes,2,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	// The Protobuf packages that it serves, for example `trivium.v1`.
 	ContractVersions []string `protobuf:"bytes,3,rep,name=contract_versions,json=contractVersions,proto3" json:"contract_versions,omitempty"`

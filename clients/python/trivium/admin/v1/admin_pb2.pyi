@@ -53,7 +53,7 @@ class GetServerInfoResponse(_message.Message):
     server_version: _builtins.str
     """The version of the server software, as PEP 440 defines it."""
     instance_id: _builtins.str
-    """Names this process among its replicas, as in the `trivium-instance` response metadata. New at every start."""
+    """Names this process among its replicas, as `trivium-instance` beside `x-request-id` does. New at every start."""
     draining: _builtins.bool
     """The server was told to drain: it finishes its running calls and soon takes no new ones."""
     @_builtins.property

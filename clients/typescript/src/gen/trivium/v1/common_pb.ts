@@ -23,7 +23,9 @@ export const file_trivium_v1_common: GenFile = /*@__PURE__*/
 export type CallInfo = Message<"trivium.v1.CallInfo"> & {
   /**
    * The identifier of the call: the caller's `x-request-id` metadata where it sent a usable one, else made by the
-   * server. Also in the response's initial metadata and in every access log line and error of the call.
+   * server. Also in every access log line and error of the call, and as `x-request-id` in the initial metadata of a
+   * stream, which comes with its first message; in the trailing metadata of every other call, and of a stream that ends
+   * without a message.
    *
    * @generated from field: string request_id = 1;
    */

@@ -135,7 +135,8 @@ export enum ErrorReason {
 
   /**
    * DEADLINE_EXCEEDED. The caller's deadline, or the server's own limit where the caller set none or a longer one,
-   * passed while the call ran; or the caller of a stream sent nothing for too long. Metadata has `limit_seconds`.
+   * passed while the call ran; or the caller of a stream sent nothing for too long, or read nothing of it for too long.
+   * Metadata has `limit_seconds`.
    *
    * @generated from enum value: ERROR_REASON_DEADLINE_EXCEEDED = 24;
    */

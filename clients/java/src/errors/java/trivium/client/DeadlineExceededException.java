@@ -4,8 +4,8 @@ package trivium.client;
 
 /**
  * DEADLINE_EXCEEDED. The caller's deadline, or the server's own limit where the caller set none or
- * a longer one, passed while the call ran; or the caller of a stream sent nothing for too long.
- * Metadata has {@code limit_seconds}.
+ * a longer one, passed while the call ran; or the caller of a stream sent nothing for too long, or
+ * read nothing of it for too long. Metadata has {@code limit_seconds}.
  */
 public final class DeadlineExceededException extends TriviumException {
   private static final long serialVersionUID = 1;

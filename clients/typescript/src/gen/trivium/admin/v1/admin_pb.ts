@@ -45,7 +45,7 @@ export type GetServerInfoResponse = Message<"trivium.admin.v1.GetServerInfoRespo
   serverVersion: string;
 
   /**
-   * Names this process among its replicas, as in the `trivium-instance` response metadata. New at every start.
+   * Names this process among its replicas, as `trivium-instance` beside `x-request-id` does. New at every start.
    *
    * @generated from field: string instance_id = 2;
    */
