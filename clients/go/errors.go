@@ -58,7 +58,8 @@ const (
 	// ErrServerUnavailable: no server was reached, or the connection was lost before the first message of the answer.
 	// The call was sent again as often as it may be.
 	ErrServerUnavailable Kind = "server_unavailable"
-	// ErrConnectionLost: the connection was lost after the first message of the answer.
+	// ErrConnectionLost: the connection was lost after the first message of the answer, and the call could not go on; see
+	// WithMaxAttempts.
 	ErrConnectionLost Kind = "connection_lost"
 	// ErrTruncatedStream: a stream ended without its last event, or skipped one; what came is not the whole answer.
 	ErrTruncatedStream Kind = "truncated_stream"

@@ -86,7 +86,9 @@ func WithIdleTimeout(timeout time.Duration) Option {
 	}
 }
 
-// WithMaxAttempts says how often a call is sent at most, the first time included; 1 switches retries off.
+// WithMaxAttempts says how often a call is sent at most, the first time included; 1 switches retries off. A streamed answer
+// that breaks goes on in another call where the answer can be made again, with a seed or temperature 0 and without
+// log-probabilities; then the attempts count anew from each new event.
 func WithMaxAttempts(attempts int) Option {
 	return func(s *settings) error {
 		if attempts < 1 {

@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
+
+	triviumv1 "trivium.internal/go/trivium/v1"
 )
 
 // NewStream opens a stream. One with a single request is sent with it, by the stub; its failures, once they may not be
@@ -66,6 +68,8 @@ type stream struct {
 	request  any
 	attempts attempts
 	begun    bool
+	replay   *replay // where a stream that breaks goes on in another one
+	loss     *Error  // how the stream before this one broke
 	course   course
 	over     error
 }
@@ -127,7 +131,7 @@ func (s *stream) SendMsg(message any) error {
 		return err
 	}
 	if !s.desc.ClientStreams {
-		s.request = message
+		s.request, s.replay = message, replayOf(message)
 		_ = s.open() // the read sees why it failed, and may try again
 		return nil
 	}
@@ -168,17 +172,36 @@ func (s *stream) receive(into any) error {
 	if !isProto {
 		return invalid("a stream of Trivium has Protobuf messages, not %T", into)
 	}
-	err := s.read(into)
+	err := s.readNew(into)
 	switch {
 	case err == nil:
-		if s.begun = true; s.desc.ClientStreams {
-			s.idle.listen()
-		}
 		err = s.course.accept(message)
 	case err == io.EOF || s.course.isComplete:
 		err = s.course.end(message)
 	}
 	return s.named(err)
+}
+
+// readNew reads the next message that the caller has not had yet.
+func (s *stream) readNew(into any) error {
+	for {
+		if err := s.read(into); err != nil {
+			return err
+		}
+		if s.begun = true; s.desc.ClientStreams {
+			s.idle.listen()
+		}
+		event, ok := into.(*triviumv1.StreamGenerateResponse)
+		if s.replay == nil || !ok {
+			return nil
+		}
+		switch isNew, isSame := s.replay.take(event); {
+		case !isSame:
+			return s.loss
+		case isNew:
+			return nil
+		}
+	}
 }
 
 // read reads from the stream, and sends the call again where it may be. Its error is io.EOF or an *Error.
@@ -195,11 +218,17 @@ func (s *stream) read(into any) error {
 			return err
 		}
 		failed := s.failure(err)
-		if s.begun || s.desc.ClientStreams {
+		if s.begun && s.replay == nil || s.course.isComplete || s.desc.ClientStreams {
 			return failed.Error
+		}
+		if s.replay != nil && s.replay.hasProgressed {
+			s.attempts.made = 1
 		}
 		if err := s.call.again(&s.attempts, failed); err != nil {
 			return err
+		}
+		if s.loss = failed.Error; s.replay != nil {
+			s.replay.restart()
 		}
 		_ = s.open() // the next round sees why it failed
 	}

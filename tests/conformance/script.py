@@ -3,6 +3,8 @@
     reply: MESSAGE        sends it; `times: n` so often; `every_s: t` with a pause before each;
                           `with_unknown_field: true` with a field that no client knows
     replies: [MESSAGE, …] sends each
+    headers: {KEY: VALUE} sends the initial metadata now; without this step it goes with the first message, and a
+                          status before that is a Trailers-Only response
     fail: {…}             ends the call with a status, see Fail
     pause_s: t            waits
     hang: true            waits until the call is over
@@ -38,6 +40,7 @@ __all__ = [
     "Fail",
     "Fault",
     "Hang",
+    "Headers",
     "Pause",
     "Reply",
     "Step",
@@ -65,6 +68,13 @@ class Reply:
             message = type(message).FromString(message.SerializeToString())
             message.sequence = sequence  # type: ignore[attr-defined]  # counts is set for messages that have it
         return message.SerializeToString() + (_UNKNOWN_FIELD if self.with_unknown_field else b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Sends the initial metadata, and nothing else yet."""
+
+    entries: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +117,7 @@ class AwaitHalfClose:
     """Waits until the caller has sent its last request."""
 
 
-Step: TypeAlias = Reply | Fail | Pause | Hang | Fault | AwaitRequests | AwaitHalfClose
+Step: TypeAlias = Reply | Headers | Fail | Pause | Hang | Fault | AwaitRequests | AwaitHalfClose
 
 
 _PLAIN_STEPS: dict[tuple[str, object], Step] = {
@@ -131,6 +141,8 @@ def _parse_step(given: object, rpc: Rpc) -> Sequence[Step]:
             return [_reply(message, rpc, {key: value for key, value in given.items() if key != "reply"})]
         case {"replies": [*messages]}:
             return [_reply(message, rpc, {}) for message in messages]
+        case {"headers": dict(entries)}:
+            return [Headers(tuple((str(key), str(value)) for key, value in entries.items()))]
         case {"fail": dict(parts)}:
             return [_fail(parts)]
         case {"pause_s": int() | float() as seconds}:

@@ -17,6 +17,7 @@ from tests.conformance.script import (
     Fail,
     Fault,
     Hang,
+    Headers,
     Pause,
     Reply,
     Step,
@@ -139,6 +140,8 @@ class _Conversation:
             match step:
                 case Reply():
                     yield from self._send(step)
+                case Headers(entries):
+                    self._context.send_initial_metadata(entries)
                 case Fail():
                     self._finish_reading()
                     self._is_answered = True

@@ -13,6 +13,7 @@ _FRAME_HEADER_LEN = 9
 _DATA, _HEADERS, _RST_STREAM, _GOAWAY = 0, 1, 3, 7
 _END_STREAM, _END_HEADERS = 1, 4
 _CANCEL = 8
+_LONGEST_START_S = 10.0
 _STATUS_INDEX, _CONTENT_TYPE_INDEX = b"\x08", b"\x0f\x10"  # entries 8 and 31 of HPACK's static table
 _PAGE = b"<html><body>There is no server behind this proxy.</body></html>"
 
@@ -96,17 +97,17 @@ class _Connection:
 
     def reset_stream(self, error_code: int) -> None:
         frame = _frame(_RST_STREAM, 0, self._up.latest_stream, struct.pack("!I", error_code))
-        self._down.send(frame)
+        self._down.insert(frame)
         self._up.send(frame)
 
     def answer_with_page(self, status: int) -> None:
         stream = self._up.latest_stream
         headers = _literal_header(_STATUS_INDEX, str(status)) + _literal_header(_CONTENT_TYPE_INDEX, "text/html")
-        self._down.send(_frame(_HEADERS, _END_HEADERS, stream, headers) + _frame(_DATA, _END_STREAM, stream, _PAGE))
+        self._down.insert(_frame(_HEADERS, _END_HEADERS, stream, headers) + _frame(_DATA, _END_STREAM, stream, _PAGE))
         self._up.send(_frame(_RST_STREAM, 0, stream, struct.pack("!I", _CANCEL)))
 
     def send_away(self) -> None:
-        self._down.send(_frame(_GOAWAY, 0, 0, struct.pack("!II", 0, 0)))
+        self._down.insert(_frame(_GOAWAY, 0, 0, struct.pack("!II", 0, 0)))
 
     def close(self) -> None:
         for direction in (self._up, self._down):
@@ -130,6 +131,7 @@ class _Direction:
         self._sink = sink
         self._preface_len = preface_len
         self._lock = threading.Lock()
+        self._has_begun = threading.Event()
         self.latest_stream = 0
         for end in (source, sink):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -138,6 +140,7 @@ class _Direction:
         try:
             for piece in self._pieces():
                 self.send(piece)
+                self._has_begun.set()
             self._sink.shutdown(socket.SHUT_WR)
         except OSError:
             self.close()
@@ -145,6 +148,11 @@ class _Direction:
     def send(self, piece: bytes) -> None:
         with self._lock:
             self._sink.sendall(piece)
+
+    def insert(self, frames: bytes) -> None:
+        """Sends what the other end did not say, after its first frame: SETTINGS, before which nothing may come."""
+        self._has_begun.wait(_LONGEST_START_S)
+        self.send(frames)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # it is closed already

@@ -52,6 +52,8 @@ class CallSettings {
   // Counts an attempt, and makes the context ready for it.
   void BeginAttempt(grpc::ClientContext& context);
   int attempts() const { return attempts_; }
+  // The attempt at hand brought the call forward: it counts as the first one.
+  void RenewAttempts() { attempts_ = 1; }
 
  private:
   const Connection& connection_;

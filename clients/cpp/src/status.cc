@@ -92,7 +92,9 @@ std::optional<long long> ReadPushback(const Trailers& trailers) {
 
 bool Failure::is_retriable() const {
   if (is_lasting) return false;
-  if (error.kind() == Error::Kind::kServerUnavailable || error.code() == StatusCode::UNAVAILABLE) return true;
+  const Error::Kind kind = error.kind();
+  if (kind == Error::Kind::kServerUnavailable || kind == Error::Kind::kConnectionLost) return true;
+  if (error.code() == StatusCode::UNAVAILABLE) return true;
   return error.code() == StatusCode::RESOURCE_EXHAUSTED && error.retry_after().has_value();
 }
 

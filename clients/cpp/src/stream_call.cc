@@ -2,6 +2,7 @@
 
 #include "event_rules.h"
 #include "messages.h"
+#include "replay.h"
 #include "stream_attempt.h"
 #include "trivium/detail/call.h"
 
@@ -19,7 +20,10 @@ class StreamCall::Impl {
         may_be_silent_(ending != Ending::kCompletedEvent && !options.idle_timeout),
         rules_(ending),
         canceller_(settings_.cancel(), connection_->closing().token()) {
-    if (request != nullptr) request_ = Serialized(*request, connection_->options().max_message_bytes);
+    if (request != nullptr) {
+      request_ = Serialized(*request, connection_->options().max_message_bytes);
+      replay_ = Replay::Of(*request);
+    }
     Begin();
   }
 
@@ -31,8 +35,8 @@ class StreamCall::Impl {
         grpc::ByteBuffer bytes;
         switch (ReadInTime(bytes)) {
           case StreamAttempt::Got::kMessage:
-            Accept(bytes, response);
-            return true;
+            if (Accept(bytes, response)) return true;
+            break;
           case StreamAttempt::Got::kEnd:
             End();
             break;
@@ -95,10 +99,15 @@ class StreamCall::Impl {
     return std::max(begun_at, writes_done_at);
   }
 
-  void Accept(grpc::ByteBuffer& bytes, google::protobuf::Message& response) {
+  // Returns whether the caller is to get the event.
+  bool Accept(grpc::ByteBuffer& bytes, google::protobuf::Message& response) {
     answer_begun_ = true;
     Parse(bytes, response, request_id());
+    const Replay::Verdict verdict = replay_ ? replay_->Take(response) : Replay::Verdict::kNew;
+    if (verdict == Replay::Verdict::kDifferent) throw loss_.value();
+    if (verdict == Replay::Verdict::kKnown) return false;
     if (const auto problem = rules_.Take(response)) throw Truncated(*problem);
+    return true;
   }
 
   // The server ended the call: this is its end, or it is sent again, or it is lost.
@@ -112,11 +121,14 @@ class StreamCall::Impl {
     if (status.ok()) throw Truncated("the stream ended without its terminal event; the answer is not whole");
     const Failure failure =
         ReadFailure(status, attempt_->trailers(), connection_->address(), request_id(), answer_begun_);
-    if (answer_begun_ || is_duplex_) throw failure.error;
+    if ((answer_begun_ && !replay_) || is_duplex_) throw failure.error;
+    if (replay_ && replay_->has_progressed()) settings_.RenewAttempts();
     const RetryPolicy& policy = connection_->options().retry;
     const auto delay = DelayBeforeRetry(policy, failure, settings_.attempts(), settings_.left());
     if (!delay) throw failure.error;
     if (!canceller_.Sleep(*delay)) throw Cancelled();
+    loss_ = failure.error;
+    if (replay_) replay_->Restart();
     Begin();
   }
 
@@ -146,6 +158,8 @@ class StreamCall::Impl {
   grpc::ByteBuffer request_;
   Canceller canceller_;
   // What follows belongs to the reading thread.
+  std::optional<Replay> replay_;  // where a stream that breaks goes on in another one
+  std::optional<Error> loss_;     // how the stream before this one broke
   bool answer_begun_ = false;
   bool is_over_ = false;
   std::optional<Error> error_;

@@ -10,6 +10,7 @@ from trivium._async_models import AsyncModelChoice
 from trivium._async_transport import AsyncStream, AsyncTransport
 from trivium._call_settings import stream_options, unary_options
 from trivium._metadata import Metadata
+from trivium._replay import GenerationReplay
 from trivium._retry import Deadline
 from trivium.generation import Delta, GenerationEvent, GenerationResult, Started, TokenCount
 from trivium.models import Capability
@@ -33,8 +34,10 @@ class AsyncTextStream(
     out of the `async for` loop and aclose() each end the call, at the server too. Not for several tasks at
     once, except aclose().
 
-    Iterating raises TruncatedStream where the answer is not whole, StreamIdleTimeout where nothing, not even a
-    heartbeat, came for the idle limit, ConnectionLost where the connection broke, and any other TriviumError.
+    Where the connection breaks, an answer with a seed or temperature 0 and without log-probabilities goes on in another
+    call, of which only what is new is given. Iterating raises ConnectionLost for any other, TruncatedStream where the
+    answer is not whole, StreamIdleTimeout where nothing, not even a heartbeat, came for the idle limit, and any other
+    TriviumError.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class AsyncTextStream(
         self._assembly = GenerationAssembly()
         call: _calls.StreamCall[
             generation_pb2.StreamGenerateRequest, generation_pb2.StreamGenerateResponse, GenerationEvent
-        ] = _calls.StreamCall(_calls.STREAM_GENERATE, request, self._assembly)
+        ] = _calls.StreamCall(_calls.STREAM_GENERATE, request, self._assembly, GenerationReplay.of(request))
         super().__init__(
             text.transport, call, options, lambda deadline: text.fill_in_model(request.input, options, deadline)
         )

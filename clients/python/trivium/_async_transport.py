@@ -136,7 +136,7 @@ class AsyncStream(Generic[RequestT, ResponseT, EventT]):
         self._call = call
         self._options = options
         self._prepare = prepare
-        self._state = StreamState(call.assembly, options, transport.settings.peer)
+        self._state = StreamState(call.assembly, call.replay, options, transport.settings.peer)
         self._responses: AsyncResponses[ResponseT] | None = None
         self._attempts: Attempts | None = None
 

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from trivium._assembly import Assembly
 from trivium._error_base import ModelNotChosen
 from trivium._error_types import ErrorReason, InputTooLarge
+from trivium._replay import Replay
 from trivium.admin.v1 import admin_pb2
 from trivium.admin_info import ServerInfo, parse_server_info
 from trivium.generation import GenerationResult, TokenCount, parse_result, parse_token_count
@@ -120,11 +121,15 @@ class UnaryCall(Generic[RequestT, ResponseT, ResultT]):
 
 @dataclass(frozen=True, slots=True)
 class StreamCall(Generic[RequestT, ResponseT, ResultT]):
-    """A call with a stream of responses, and what puts them together. Made anew for each call."""
+    """A call with a stream of responses, and what puts them together. Made anew for each call.
+
+    replay: where a stream that breaks goes on in another one; None where it is lost.
+    """
 
     method: Method[RequestT, ResponseT]
     request: RequestT
     assembly: Assembly[ResponseT, ResultT]
+    replay: Replay[ResponseT] | None = None
 
 
 GenerateCall = UnaryCall[generation_pb2.GenerateRequest, generation_pb2.GenerateResponse, GenerationResult]

@@ -19,9 +19,10 @@ class RetryPolicy:
     """How often and how patiently a client sends a failed call again.
 
     Sent again are calls that failed with UNAVAILABLE, unless TLS could not be agreed on, calls whose connection was
-    lost, and calls that failed with
-    RESOURCE_EXHAUSTED where the server said when to come back; never after the first event of a stream, never past the
-    call's deadline. The wait is random between half and all of initial_backoff_s, doubled at each attempt up to
+    lost, and calls that failed with RESOURCE_EXHAUSTED where the server said when to come back; never past the call's
+    deadline. Streams whose answer had begun go on where it can be made again: text with a seed or temperature 0 and
+    without log-probabilities, and texts to embed; their attempts are counted anew after each progress. Other streams
+    are not sent again then. The wait is random between half and all of initial_backoff_s, doubled at each attempt up to
     max_backoff_s, and never shorter than what the server asks for; a server that asks for more than max_retry_after_s
     gets no retry.
 
@@ -77,6 +78,10 @@ class Attempts:
         """Counts an attempt and returns the seconds that it may take; None is without limit."""
         self._made += 1
         return self._deadline.remaining_s()
+
+    def renew(self) -> None:
+        """The attempt at hand brought the call forward: it counts as the first one."""
+        self._made = 1
 
     def delay_before_retry(self, failure: Failure) -> float | None:
         """Returns the seconds to wait before the next attempt, None when there must not be one."""

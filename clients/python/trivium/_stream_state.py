@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 import grpc
 
 from trivium._assembly import Assembly
-from trivium._error_base import CallCancelledError, StreamIdleTimeout, TruncatedStream
+from trivium._error_base import CallCancelledError, StreamIdleTimeout, TriviumError, TruncatedStream
+from trivium._replay import Replay, Verdict
 from trivium._retry import Attempts
 from trivium._status import read_failure
 from trivium._target import Target
@@ -20,8 +21,16 @@ EventT = TypeVar("EventT")
 class StreamState(Generic[ResponseT, EventT]):
     """What has arrived, and what a failure means after that."""
 
-    def __init__(self, assembly: Assembly[ResponseT, EventT], options: CallOptions, peer: Target) -> None:
+    def __init__(
+        self,
+        assembly: Assembly[ResponseT, EventT],
+        replay: Replay[ResponseT] | None,
+        options: CallOptions,
+        peer: Target,
+    ) -> None:
         self._assembly = assembly
+        self._replay = replay
+        self._loss: TriviumError | None = None
         self._options = options
         self._peer = peer
         self.has_answer = False
@@ -29,10 +38,19 @@ class StreamState(Generic[ResponseT, EventT]):
         self.is_closed = False
 
     def accept(self, response: ResponseT) -> EventT | None:
-        """Takes the next message; returns its event, None for one that this version does not know."""
+        """Takes the next message; returns its event, None for one that this version does not know, or gave before."""
         self.has_answer = True
+        if not self._is_new(response):
+            return None
         with self._naming_the_request():
             return self._assembly.feed(response)
+
+    def _is_new(self, response: ResponseT) -> bool:
+        verdict = Verdict.NEW if self._replay is None else self._replay.take(response)
+        if verdict is Verdict.DIFFERENT:
+            assert self._loss is not None
+            raise self._loss
+        return verdict is Verdict.NEW
 
     def end(self) -> None:
         """The server ended the stream with OK. Raises TruncatedStream where that was too early."""
@@ -69,9 +87,16 @@ class StreamState(Generic[ResponseT, EventT]):
             peer=self._peer,
             answer_begun=self.has_answer,
         )
-        delay = None if self.has_answer else attempts.delay_before_retry(failure)
+        if self.has_answer and self._replay is None:
+            raise failure.error from None
+        if self._replay is not None and self._replay.has_progressed:
+            attempts.renew()
+        delay = attempts.delay_before_retry(failure)
         if delay is None:
             raise failure.error from None
+        if self._replay is not None:
+            self._replay.restart()
+        self._loss = failure.error
         return delay
 
     def expire(self, cause: BaseException) -> None:

@@ -7,6 +7,7 @@ from trivium import _calls
 from trivium._assembly import GenerationAssembly
 from trivium._call_settings import stream_options, unary_options
 from trivium._metadata import Metadata
+from trivium._replay import GenerationReplay
 from trivium._retry import Deadline
 from trivium._sync_models import ModelChoice
 from trivium._sync_transport import SyncStream, SyncTransport
@@ -31,15 +32,17 @@ class TextStream(
     The call is sent when the first event is asked for. Reading to the end, leaving its `with` block, breaking out of
     the `for` loop and close() each end the call, at the server too. Not for several threads at once, except close().
 
-    Iterating raises TruncatedStream where the answer is not whole, StreamIdleTimeout where nothing, not even a
-    heartbeat, came for the idle limit, ConnectionLost where the connection broke, and any other TriviumError.
+    Where the connection breaks, an answer with a seed or temperature 0 and without log-probabilities goes on in another
+    call, of which only what is new is given. Iterating raises ConnectionLost for any other, TruncatedStream where the
+    answer is not whole, StreamIdleTimeout where nothing, not even a heartbeat, came for the idle limit, and any other
+    TriviumError.
     """
 
     def __init__(self, text: "TextClient", request: generation_pb2.StreamGenerateRequest, options: CallOptions) -> None:
         self._assembly = GenerationAssembly()
         call: _calls.StreamCall[
             generation_pb2.StreamGenerateRequest, generation_pb2.StreamGenerateResponse, GenerationEvent
-        ] = _calls.StreamCall(_calls.STREAM_GENERATE, request, self._assembly)
+        ] = _calls.StreamCall(_calls.STREAM_GENERATE, request, self._assembly, GenerationReplay.of(request))
         super().__init__(
             text.transport, call, options, lambda deadline: text.fill_in_model(request.input, options, deadline)
         )

@@ -146,7 +146,7 @@ class SyncStream(Generic[RequestT, ResponseT, EventT]):
         self._call = call
         self._options = options
         self._prepare = prepare
-        self._state = StreamState(call.assembly, options, transport.settings.peer)
+        self._state = StreamState(call.assembly, call.replay, options, transport.settings.peer)
         self._responses: Responses[ResponseT] | None = None
         self._attempts: Attempts | None = None
         self._wait = Wait(options.idle_timeout_s or 0, self._cancel) if options.idle_timeout_s else None

@@ -31,6 +31,7 @@ mod event;
 mod media;
 mod metadata;
 mod pool;
+mod replay;
 mod requests;
 mod retry;
 mod settings;

@@ -32,6 +32,11 @@ impl Attempts {
         self.made += 1;
     }
 
+    /// The attempt at hand brought the call forward: it counts as the first one.
+    pub(crate) fn renew(&mut self) {
+        self.made = 1;
+    }
+
     /// Returns how long to wait before the next attempt, `None` where there must not be one.
     pub(crate) fn delay_before_retry(&self, failure: &Failure) -> Option<Duration> {
         if self.made >= self.most || !is_retriable(failure) {

@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 use crate::call::{Call, Ending};
 use crate::error::{Error, Kind};
 use crate::event::{Course, StreamEvent};
+use crate::replay::{Replay, Verdict};
 use crate::transport::{Opened, Requests};
 use crate::v1::CallInfo;
 
@@ -29,6 +30,10 @@ pub struct EventStream<Res> {
     requests: Requests,
     phase: Phase<Res>,
     course: Course,
+    /// Where a stream that breaks goes on in another one.
+    replay: Option<Replay>,
+    /// How the stream before this one broke.
+    loss: Option<Error>,
     info: Option<CallInfo>,
     ending: Ending,
     deadline: Option<Pin<Box<Sleep>>>,
@@ -59,13 +64,21 @@ struct Idle {
 }
 
 impl<Res: StreamEvent> EventStream<Res> {
-    pub(crate) fn start(call: Call, requests: Requests, ending: Ending, idle_limit: Duration) -> Self {
+    pub(crate) fn start(
+        call: Call,
+        requests: Requests,
+        replay: Option<Replay>,
+        ending: Ending,
+        idle_limit: Duration,
+    ) -> Self {
         let deadline = call.deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
         let mut stream = Self {
             call,
             requests,
             phase: Phase::Over,
             course: Course::default(),
+            replay,
+            loss: None,
             info: None,
             ending,
             deadline,
@@ -109,7 +122,11 @@ impl<Res: StreamEvent> EventStream<Res> {
             }
             match self.poll_phase(cx) {
                 Poll::Ready(Ok(None)) => {} // another phase began
-                Poll::Ready(Ok(Some(Read::Event(event)))) => return Poll::Ready(self.accept(event).map(Some)),
+                Poll::Ready(Ok(Some(Read::Event(event)))) => {
+                    if let Some(event) = self.accept(event).transpose() {
+                        return Poll::Ready(event.map(Some));
+                    }
+                }
                 Poll::Ready(Ok(Some(Read::End))) => {
                     let end = self.course.end().map_err(|error| error.with_request_id(&self.call.request_id));
                     return Poll::Ready(end.map(|()| None));
@@ -153,18 +170,36 @@ impl<Res: StreamEvent> EventStream<Res> {
     fn fail(&mut self, status: &Status) -> Result<(), Error> {
         let answer_begun = self.course.has_begun();
         let failure = self.call.failure(status, answer_begun);
-        let delay = if answer_begun { None } else { self.call.attempts.delay_before_retry(&failure) };
-        self.phase = Phase::Waiting(Box::pin(sleep(delay.ok_or(failure.error)?)));
+        if self.course.is_complete() || answer_begun && self.replay.is_none() {
+            return Err(failure.error);
+        }
+        if self.replay.as_ref().is_some_and(Replay::has_progressed) {
+            self.call.attempts.renew();
+        }
+        let Some(delay) = self.call.attempts.delay_before_retry(&failure) else {
+            return Err(failure.error);
+        };
+        if let Some(replay) = &mut self.replay {
+            replay.restart();
+        }
+        self.loss = Some(failure.error);
+        self.phase = Phase::Waiting(Box::pin(sleep(delay)));
         Ok(())
     }
 
-    fn accept(&mut self, event: Res) -> Result<Res, Error> {
+    /// `Ok(None)`: the caller had the event before.
+    fn accept(&mut self, mut event: Res) -> Result<Option<Res>, Error> {
         self.idle.is_waiting = false;
+        match self.replay.as_mut().map_or(Verdict::New, |replay| replay.take(&mut event)) {
+            Verdict::New => {}
+            Verdict::Known => return Ok(None),
+            Verdict::Different => return Err(self.loss.take().expect("a stream that broke")),
+        }
         self.course.accept(&event).map_err(|error| error.with_request_id(&self.call.request_id))?;
         if let Some(info) = event.info() {
             self.info = Some(info.clone());
         }
-        Ok(event)
+        Ok(Some(event))
     }
 
     fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Error> {

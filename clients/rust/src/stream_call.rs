@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use crate::call::{Call, Ending, Options, call_settings, checked_size};
 use crate::error::Error;
 use crate::event::StreamEvent;
+use crate::replay::Replay;
 use crate::stream::EventStream;
 use crate::transport::{Requests, Transport};
 
@@ -37,19 +38,23 @@ use crate::transport::{Requests, Transport};
 /// ```
 ///
 /// A call with one request is sent again as the client's retries allow, before the first event; one with many is not.
+/// Where a streamed answer breaks that can be made again, with a seed or temperature 0 and without log-probabilities, it
+/// goes on in another call, of which only what is new is given.
 #[must_use = "a call is sent when it is awaited"]
 pub struct StreamCall<Res> {
     transport: Arc<Transport>,
     path: &'static str,
     requests: Requests,
     refused: Option<oneshot::Receiver<Error>>,
+    replay: Option<Replay>,
     options: Options,
     response: PhantomData<fn() -> Res>,
 }
 
 impl<Res> StreamCall<Res> {
-    pub(crate) fn of_one(transport: &Arc<Transport>, path: &'static str, request: &impl Message) -> Self {
-        Self::new(transport, path, Requests::One(Some(request.encode_to_vec().into())), None)
+    pub(crate) fn of_one(transport: &Arc<Transport>, path: &'static str, request: &(impl Message + 'static)) -> Self {
+        let requests = Requests::One(Some(request.encode_to_vec().into()));
+        Self { replay: Replay::of(request), ..Self::new(transport, path, requests, None) }
     }
 
     pub(crate) fn of_many<S>(transport: &Arc<Transport>, path: &'static str, requests: S) -> Self
@@ -69,7 +74,7 @@ impl<Res> StreamCall<Res> {
         refused: Option<oneshot::Receiver<Error>>,
     ) -> Self {
         let options = Options::default();
-        Self { transport: transport.clone(), path, requests, refused, options, response: PhantomData }
+        Self { transport: transport.clone(), path, requests, refused, replay: None, options, response: PhantomData }
     }
 
     /// How long the call may take as a whole. Default: the client sets no limit, the server its own.
@@ -106,7 +111,7 @@ impl<Res: StreamEvent> StreamCall<Res> {
         if let Poll::Ready(error) = Pin::new(&mut ending).poll(&mut Context::from_waker(Waker::noop())) {
             return Err(error);
         }
-        Ok(EventStream::start(call, self.requests, ending, idle_limit))
+        Ok(EventStream::start(call, self.requests, self.replay, ending, idle_limit))
     }
 }
 

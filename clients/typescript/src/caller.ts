@@ -11,6 +11,7 @@ import {
 import type { Transport } from "@connectrpc/connect";
 import { CallScope, OpenCalls } from "./call-scope.js";
 import { invalidCall } from "./errors.js";
+import { replayOf } from "./replay.js";
 import { onlyRequest, RequestSource, type Requests } from "./requests.js";
 import type { StreamSource } from "./response-stream.js";
 import { Attempts, Deadline } from "./retry.js";
@@ -105,7 +106,8 @@ export class Caller {
     options: CallOptions = {},
   ): StreamSource<MessageShape<O>> {
     const message = created(method.input, request);
-    return this.#stream(method, options, this.#connection.single, () => onlyRequest(message), undefined);
+    const source = this.#stream(method, options, this.#connection.single, () => onlyRequest(message), undefined);
+    return { ...source, replay: replayOf(message) };
   }
 
   /** Prepares a call with streams both ways. */
@@ -138,6 +140,7 @@ export class Caller {
       watch: watchOf(method, call.requestId),
       peer: this.#connection.peer,
       live,
+      replay: undefined,
       open: (timeoutMs) => transport.stream(method, scope.signal, limited(timeoutMs), call.headers, requests()),
     };
   }

@@ -32,7 +32,7 @@ export type ErrorReason = KnownErrorReason | (string & {});
  * What this client says about a failure itself:
  *
  * - `server_unavailable`: no server was reached, or it was lost before the first message of the answer;
- * - `connection_lost`: the connection broke after the first message;
+ * - `connection_lost`: the connection broke after the first message, and the call could not go on, see RetryPolicy;
  * - `truncated_stream`: a stream ended well without its terminal event, or an event of it is missing;
  * - `stream_idle_timeout`: a stream brought no message for the idle timeout, and was cancelled;
  * - `cancelled`: the caller cancelled, or the client was closed;

@@ -2,6 +2,7 @@ import type { Message } from "@bufbuild/protobuf";
 import { type CallScope, cancelled } from "./call-scope.js";
 import { TriviumError } from "./errors.js";
 import { IdleLimit } from "./idle-limit.js";
+import type { Replay } from "./replay.js";
 import type { RequestSource } from "./requests.js";
 import type { Attempts } from "./retry.js";
 import type { PreparedCall } from "./settings.js";
@@ -24,6 +25,8 @@ export interface StreamSource<T extends Message> {
   readonly peer: Peer;
   /** The requests where they come from the caller's hand: such a call is not sent again. */
   readonly live: RequestSource<unknown> | undefined;
+  /** Where a stream that breaks goes on in another one. */
+  readonly replay: Replay | undefined;
   /** Sends the call. */
   open(timeoutMs: number | undefined): Promise<OpenedStream<T>>;
 }
@@ -40,6 +43,7 @@ export class ResponseStream<T extends Message> implements AsyncIterable<T> {
   #opened: OpenedStream<T> | undefined;
   #messages: AsyncIterator<T> | undefined;
   #hasAnswer = false;
+  #loss: TriviumError | undefined;
   #isReading = false;
   #isOver = false;
 
@@ -96,20 +100,38 @@ export class ResponseStream<T extends Message> implements AsyncIterable<T> {
     this.#isReading = true;
     this.#waitForServer();
     try {
-      this.#messages ??= await this.#open();
-      const result = await this.#messages.next();
+      const result = await this.#readNew();
       if (result.done) {
         watch.end();
         this.#end();
         return { done: true, value: undefined };
       }
-      this.#hasAnswer = true;
       watch.accept(result.value);
       this.accepted(result.value);
       return { done: false, value: result.value };
     } finally {
       this.#isReading = false;
       this.#idle.end();
+    }
+  }
+
+  /** Reads the next message that the reader has not had yet. */
+  async #readNew(): Promise<IteratorResult<T, unknown>> {
+    for (;;) {
+      this.#messages ??= await this.#open();
+      const result = await this.#messages.next();
+      if (result.done) {
+        return result;
+      }
+      this.#hasAnswer = true;
+      const verdict = this.#source.replay?.take(result.value) ?? "new";
+      if (verdict === "different") {
+        throw this.#loss;
+      }
+      if (verdict === "new") {
+        return result;
+      }
+      this.#waitForServer(); // anew
     }
   }
 
@@ -139,7 +161,7 @@ export class ResponseStream<T extends Message> implements AsyncIterable<T> {
 
   /** Returns where the call is to be sent again, or was complete already; throws where it is lost. */
   async #recover(reason: unknown): Promise<void> {
-    const { attempts, call, live, peer, scope, watch } = this.#source;
+    const { attempts, call, live, peer, replay, scope, watch } = this.#source;
     if (watch.isComplete) {
       // The terminal event said that everything was delivered; what follows it takes nothing away.
       this.#isOver = true;
@@ -153,10 +175,16 @@ export class ResponseStream<T extends Message> implements AsyncIterable<T> {
       this.#fail(scope.verdict ?? reason);
     }
     const failed = readFailure(reason, call, peer, this.#hasAnswer);
-    const delayMs = !live && !this.#hasAnswer ? attempts.delayBeforeRetry(failed) : undefined;
+    const mayGoOn = !live && (!this.#hasAnswer || replay);
+    if (replay?.hasProgressed) {
+      attempts.renew();
+    }
+    const delayMs = mayGoOn ? attempts.delayBeforeRetry(failed) : undefined;
     if (delayMs === undefined) {
       this.#fail(failed.error);
     }
+    this.#loss = failed.error;
+    replay?.restart();
     this.#messages = undefined;
     await scope.pause(delayMs);
   }

@@ -3,7 +3,12 @@
 import { invalidCall } from "./errors.js";
 import type { Failure } from "./status.js";
 
-/** How often and how patiently a client sends a failed call again. All times are in milliseconds. */
+/**
+ * How often and how patiently a client sends a failed call again. All times are in milliseconds.
+ *
+ * A streamed answer that breaks goes on in another call where the answer can be made again: with a seed or temperature 0,
+ * and without log-probabilities. Then the attempts count anew from each new event.
+ */
 export interface RetryPolicy {
   /** How many attempts a call has, the first one counted. 1 switches retries off. Default 4. */
   readonly maxAttempts: number;
@@ -71,6 +76,11 @@ export class Attempts {
     return this.#deadline.remainingMs();
   }
 
+  /** The attempt at hand brought the call forward: it counts as the first one. */
+  renew(): void {
+    this.#made = 1;
+  }
+
   /** Returns the milliseconds to wait before the next attempt, undefined where there must not be one. */
   delayBeforeRetry(failure: Failure): number | undefined {
     if (this.#made >= this.#policy.maxAttempts || !isRetriable(failure)) {
@@ -106,7 +116,7 @@ function isRetriable({ error, isLasting }: Failure): boolean {
   if (isLasting) {
     return false;
   }
-  if (error.kind === "server_unavailable" || error.code === "UNAVAILABLE") {
+  if (error.kind === "server_unavailable" || error.kind === "connection_lost" || error.code === "UNAVAILABLE") {
     return true;
   }
   return error.code === "RESOURCE_EXHAUSTED" && error.retryAfterMs !== undefined;

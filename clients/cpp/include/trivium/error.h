@@ -40,7 +40,8 @@ class Error : public std::runtime_error {
     kNone,
     // The connection was lost, or nothing was reached, before the first message of the answer.
     kServerUnavailable,
-    // The connection was lost after the first message. What had arrived is valid.
+    // The connection was lost after the first message, and the call could not go on; see RetryPolicy. What had arrived
+    // is valid.
     kConnectionLost,
     // A stream ended with OK before its terminal event, or an event before one that came is missing.
     kTruncatedStream,

@@ -35,6 +35,9 @@ struct Tls {
 // come back; never past the call's deadline, and never a call with a stream of requests. The wait is random between
 // half and all of initial_backoff, doubled at each attempt up to max_backoff, and no shorter than what the server asks
 // for; a server that asks for more than max_retry_after gets no retry.
+//
+// A streamed text that breaks after its first message goes on where it can be made again: with a seed or temperature 0,
+// and without log-probabilities. Then the attempts count anew from each new event.
 struct RetryPolicy {
   // Counts the first one: 1 switches retries off.
   int max_attempts = 4;

@@ -14,7 +14,6 @@ final class AttemptListener<R> extends ClientCall.Listener<R> {
   private final StreamCourse course;
   private final IdleLimit limit;
   private Metadata answerHeaders;
-  private boolean hasAnswer;
 
   /**
    * @param limit null for none
@@ -43,12 +42,16 @@ final class AttemptListener<R> extends ClientCall.Listener<R> {
     if (call.isEnding()) {
       return;
     }
-    if (!hasAnswer) {
-      hasAnswer = true;
+    if (!call.hasAnswer()) {
       passHeaders();
       call.answered();
     }
-    String problem = course.accept(message);
+    R fresh = call.take(message);
+    if (fresh == null) {
+      call.askAgain();
+      return;
+    }
+    String problem = course.accept(fresh);
     if (problem != null) {
       call.refuse(truncated(problem));
       return;
@@ -56,7 +59,8 @@ final class AttemptListener<R> extends ClientCall.Listener<R> {
     if (course.isComplete()) {
       call.complete();
     }
-    listener.onMessage(message);
+    call.passed();
+    listener.onMessage(fresh);
   }
 
   @Override
@@ -82,8 +86,8 @@ final class AttemptListener<R> extends ClientCall.Listener<R> {
     } else if (call.isCancelledHere(status)) {
       end(call.cancelled(status.getCause()), trailers);
     } else {
-      Failure failure = call.failure(status, trailers, hasAnswer);
-      if (hasAnswer || !call.sendAgain(failure)) {
+      Failure failure = call.failure(status, trailers, call.hasAnswer());
+      if (!call.sendAgain(failure)) {
         end(failure.error(), trailers);
       }
     }
@@ -94,8 +98,9 @@ final class AttemptListener<R> extends ClientCall.Listener<R> {
     call.finish(error, trailers);
   }
 
+  /** The listener gets those of the attempt that it gets the first message of, or the end. */
   private void passHeaders() {
-    if (answerHeaders != null) {
+    if (answerHeaders != null && !call.hasAnswer()) {
       listener.onHeaders(answerHeaders);
       answerHeaders = null;
     }

@@ -33,6 +33,11 @@ final class Attempts {
     made++;
   }
 
+  /** The attempt at hand brought the call forward: it counts as the first one. */
+  void renew() {
+    made = 1;
+  }
+
   /** Returns the nanoseconds to wait before the next attempt; empty where there must be none. */
   OptionalLong delayBeforeRetry(Failure failure) {
     if (made >= policy.maxAttempts() || !isRetriable(failure)) {
@@ -50,7 +55,9 @@ final class Attempts {
     if (failure.isLasting()) {
       return false;
     }
-    if (facts.kind() == ErrorKind.SERVER_UNAVAILABLE || facts.code() == Status.Code.UNAVAILABLE) {
+    boolean isLoss =
+        facts.kind() == ErrorKind.SERVER_UNAVAILABLE || facts.kind() == ErrorKind.CONNECTION_LOST;
+    if (isLoss || facts.code() == Status.Code.UNAVAILABLE) {
       return true;
     }
     return facts.code() == Status.Code.RESOURCE_EXHAUSTED && facts.retryAfter() != null;

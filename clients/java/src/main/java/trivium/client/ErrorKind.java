@@ -4,7 +4,10 @@ package trivium.client;
 public enum ErrorKind {
   /** The connection was lost, or nothing was reached, before the first message of the answer. */
   SERVER_UNAVAILABLE,
-  /** The connection was lost after the first message of the answer. */
+  /**
+   * The connection was lost after the first message of the answer, and the call could not go on;
+   * see {@link RetryPolicy}.
+   */
   CONNECTION_LOST,
   /** A stream ended with OK without its terminal event, or one of its events is missing. */
   TRUNCATED_STREAM,

@@ -6,17 +6,19 @@ import io.grpc.ClientCall;
 import io.grpc.Context;
 import io.grpc.Metadata;
 import io.grpc.Status;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import trivium.v1.StreamGenerateResponse;
 
 /**
  * A call with the SDK's manners. Sends it as often as the retry policy says, as long as no message
- * of the answer has reached the listener, and ends it with a status whose cause is the {@link
- * TriviumException}.
+ * of the answer has reached the listener or the answer can be made again, and ends it with a status
+ * whose cause is the {@link TriviumException}.
  *
  * <p>A call with one request is sent when it is half-closed: everything that an attempt needs is
  * known then. As every ClientCall it is used by one thread at a time, except cancel() and
@@ -26,6 +28,7 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
   private final Connection connection;
   private final CallPlan<Q, R> plan;
   private final Attempts attempts;
+  private final StreamCourse course;
 
   /** While an attempt runs gRPC itself hears the context; between two attempts this does. */
   private final Context.CancellationListener contextListener =
@@ -35,12 +38,15 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
   private volatile boolean isComplete;
   private Metadata headers;
   private Q request;
+  private Replay replay;
+  private TriviumException loss;
+  private volatile boolean hasAnswer;
 
   // Guarded by this.
   private ClientCall<Q, R> attempt;
   private IdleLimit idleLimit;
   private ScheduledFuture<?> pause;
-  private long requested;
+  private long owed; // messages that the listener asked for and has not got
   private int numLaunched;
   private TriviumException refusal;
   private boolean isHalfClosed;
@@ -50,6 +56,7 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
   ManagedCall(Connection connection, CallPlan<Q, R> plan) {
     this.connection = connection;
     this.plan = plan;
+    this.course = StreamCourse.of(plan.method());
     this.attempts =
         new Attempts(
             connection.settings().retry(),
@@ -85,7 +92,7 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
   public void request(int numMessages) {
     ClientCall<Q, R> current;
     synchronized (this) {
-      requested += numMessages;
+      owed += numMessages;
       current = attempt;
       if (current != null && idleLimit != null) {
         idleLimit.want(numMessages);
@@ -104,6 +111,7 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
       refuse(ErrorTypes.exception(ErrorFacts.tooLarge(size, limit, requestId())));
     } else if (plan.hasOneRequest()) {
       request = message;
+      replay = Replay.of(message);
     } else {
       unlessOver(() -> attempt.sendMessage(message));
     }
@@ -209,8 +217,7 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
 
   private void send(int number) {
     ClientCall<Q, R> call = connection.channel().newCall(plan.method(), plan.options());
-    StreamCourse course = StreamCourse.of(plan.method());
-    IdleLimit limit = newIdleLimit(course);
+    IdleLimit limit = newIdleLimit();
     call.start(
         new AttemptListener<>(this, listener, course, limit),
         connection.settings().requestMetadata(headers, plan.settings(), requestId()));
@@ -222,7 +229,7 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
       }
       attempt = call;
       idleLimit = limit;
-      wanted = requested;
+      wanted = owed;
       isTooLate = isCancelled;
       if (limit != null) {
         limit.begin(wanted);
@@ -242,7 +249,7 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
   }
 
   /** Null for none. */
-  private IdleLimit newIdleLimit(StreamCourse course) {
+  private IdleLimit newIdleLimit() {
     long nanos = plan.idleNanos(course, connection.settings());
     if (nanos == Long.MAX_VALUE) {
       return null;
@@ -259,13 +266,54 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
     isComplete = true;
   }
 
+  /** Whether the listener got a message already, of any attempt. */
+  boolean hasAnswer() {
+    return hasAnswer;
+  }
+
   /**
    * Notes the first message. A server that has answered a stream of requests owes nothing until the
    * caller half-closes.
    */
   synchronized void answered() {
+    hasAnswer = true;
     if (idleLimit != null && !plan.hasOneRequest() && !isHalfClosed) {
       idleLimit.suspend();
+    }
+  }
+
+  /** Returns what the listener is to get of a message, null where it gets none. */
+  R take(R message) {
+    if (replay == null || !(message instanceof StreamGenerateResponse event)) {
+      return message;
+    }
+    try {
+      Optional<StreamGenerateResponse> rest = replay.take(event);
+      @SuppressWarnings("unchecked") // of the same class
+      R given = (R) rest.orElse(null);
+      return given;
+    } catch (Replay.Different e) {
+      refuse(loss);
+      return null;
+    }
+  }
+
+  /** Notes that the listener gets a message. */
+  synchronized void passed() {
+    owed--;
+  }
+
+  /** Asks for another message in place of one that the listener did not get. */
+  void askAgain() {
+    ClientCall<Q, R> current;
+    synchronized (this) {
+      current = attempt;
+      if (idleLimit != null) {
+        idleLimit.want(1);
+      }
+    }
+    if (current != null) {
+      current.request(1);
     }
   }
 
@@ -324,10 +372,19 @@ final class ManagedCall<Q, R> extends ClientCall<Q, R> {
 
   /** Has the next attempt sent after a while. False where there is to be none. */
   boolean sendAgain(Failure failure) {
-    OptionalLong delay =
-        plan.hasOneRequest() ? attempts.delayBeforeRetry(failure) : OptionalLong.empty();
+    if (!plan.hasOneRequest() || (hasAnswer && replay == null)) {
+      return false;
+    }
+    if (replay != null && replay.hasProgressed()) {
+      attempts.renew();
+    }
+    OptionalLong delay = attempts.delayBeforeRetry(failure);
     if (delay.isEmpty()) {
       return false;
+    }
+    loss = failure.error();
+    if (replay != null) {
+      replay.restart();
     }
     synchronized (this) {
       if (isCancelled) {

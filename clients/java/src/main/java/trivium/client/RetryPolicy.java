@@ -7,9 +7,11 @@ import java.time.Duration;
  *
  * <p>Sent again are calls with one request whose connection was lost or that failed with
  * UNAVAILABLE, unless TLS could not be agreed on, and those that failed with RESOURCE_EXHAUSTED
- * where the server said when to come back; never after the first message of the answer, never past
- * the call's deadline. The wait is random between half and all of the first backoff, doubled at
- * each attempt up to the longest one, and never shorter than the server asks for.
+ * where the server said when to come back; never past the call's deadline. After the first message
+ * of the answer only a stream of text goes on, where the answer can be made again: with a seed or
+ * temperature 0, and without log-probabilities; its attempts count anew from each new event. The
+ * wait is random between half and all of the first backoff, doubled at each attempt up to the
+ * longest one, and never shorter than the server asks for.
  *
  * @param maxAttempts how often a call is sent at most, the first time included; 1 switches retries
  *     off
