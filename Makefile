@@ -8,6 +8,7 @@ MODELS := smollm2-135m-instruct all-minilm-l6-v2 langid-140 efficientnet-lite0 n
 # What only tests and benchmarks need.
 MORE_MODELS := all-minilm-l6-v2-int8 whisper-tiny-en whisper-base
 GRPCURL_VERSION := v1.9.3
+KUSTOMIZE_VERSION := v5.8.1
 # Tools come from .venv and .tools, and nothing from the machine's own Python leaks in.
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/bin:$(PATH)
 export PYTHONPATH :=
@@ -35,6 +36,11 @@ $(INSTALLED): requirements/dev.txt $(PROJECTS)
 	@echo "Installing grpcurl $(GRPCURL_VERSION)"
 	@GOBIN=$(CURDIR)/.tools/bin go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
 
+.tools/bin/kustomize: ## (go) what makes Kubernetes' manifests of deploy/kubernetes, as kubectl does
+	@command -v go >/dev/null || { echo "make: the tests need Go, to install kustomize" >&2; exit 1; }
+	@echo "Installing kustomize $(KUSTOMIZE_VERSION)"
+	@GOBIN=$(CURDIR)/.tools/bin go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
+
 .PHONY: setup
 setup: $(INSTALLED) ## Install server, client, tools and the trivium command into .venv
 
@@ -51,7 +57,7 @@ demo: model ## Start a server, watch it answer, embed, see, read, listen and spe
 	@python -m examples.demo
 
 .PHONY: test
-test: more-models .tools/bin/grpcurl ## Run all tests
+test: more-models .tools/bin/grpcurl .tools/bin/kustomize .tools/envoy ## Run all tests
 	@tools/test.sh
 
 .PHONY: sdks
@@ -67,6 +73,19 @@ sdks: $(INSTALLED) ## Build and test the other languages' SDKs, or LANGUAGES="go
 .PHONY: browser
 browser: model .tools/envoy ## Chat from a page in a real browser (Chromium), through Envoy
 	@ENVOY=$(CURDIR)/.tools/envoy/envoy/_bin/envoy $(MAKE) --no-print-directory --directory clients/typescript browser
+
+.PHONY: stack-models
+stack-models: $(INSTALLED)
+	@for model in all-minilm-l6-v2 smollm2-135m-instruct; do trivium models pull $$model; done
+
+.PHONY: stack
+stack: stack-models .tools/envoy ## Start three replicas behind Envoy, until Ctrl-C; OPTIONS="--help" says what else
+	@python -m tools.stack $(OPTIONS)
+
+.PHONY: stack-demo
+stack-demo: stack-models .tools/envoy ## Call such a stack from Python, Go, curl and a page, and kill a replica meanwhile
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory --directory clients/typescript build; fi
+	@python -m tools.stack.demo
 
 .PHONY: conformance
 conformance: $(INSTALLED) ## Run the conformance suite on all SDKs that are built, or on LANGUAGES="go rust"
