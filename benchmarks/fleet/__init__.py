@@ -1,0 +1,1 @@
+"""How a fleet of replicas behaves behind a balancer: simulated, and measured with a model that sleeps."""
