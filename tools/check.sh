@@ -39,7 +39,7 @@ go_format() {
 
 check "python format" ruff format --check --quiet .
 check "python lint" ruff check --quiet .
-check "python types" mypy --no-error-summary clients/python/trivium clients/python/conformance models/trivium_models service/trivium_server tools tests trials benchmarks examples
+check "python types" mypy --no-error-summary clients/python/trivium clients/python/conformance models/trivium_models service/trivium_server deploy tools tests trials benchmarks examples
 check "layers" lint-imports --no-logo
 check "go format" go_format
 check "proto format" buf format --diff --exit-code proto
