@@ -25,9 +25,11 @@ from trivium.admin.v1.admin_pb2_grpc import AdminServiceStub
 from trivium.v1 import embedding_pb2 as embedding
 from trivium.v1 import generation_pb2 as generation
 from trivium.v1 import models_pb2
+from trivium.v1 import vision_pb2 as vision
 from trivium.v1.embedding_pb2_grpc import EmbeddingServiceStub
 from trivium.v1.generation_pb2_grpc import TextGenerationServiceStub
 from trivium.v1.models_pb2_grpc import ModelServiceStub
+from trivium.v1.vision_pb2_grpc import VisionServiceStub
 
 pytestmark = pytest.mark.alone
 
@@ -200,6 +202,42 @@ def test_a_replica_can_be_asked_where_no_model_serves_and_says_why(web: str) -> 
     assert status == 400
     assert "trivium-instance" in headers or "details" in json.loads(body)
     assert json.loads(body)["details"][0]["reason"]
+
+
+def test_large_requests_pass_whole(tls_channel: grpc.Channel, web: str) -> None:
+    """What is no image is refused by the server, who has read all of it; Envoy would refuse it without a reason."""
+    request = vision.AnalyzeImageRequest()
+    request.image.content = bytes(10 * 1024 * 1024)
+    with pytest.raises(grpc.RpcError) as raised:
+        VisionServiceStub(tls_channel).AnalyzeImage(request, timeout=60)
+    reason = Failure(raised.value).reason
+    sent = {"image": {"content": base64.b64encode(request.image.content).decode()}}
+    _, _, body = ask_json(web, "/trivium.v1.VisionService/AnalyzeImage", sent)
+    assert reason
+    assert json.loads(body)["details"][0]["reason"] == reason
+
+
+def test_a_stream_may_last_so_long_and_no_longer(stack: RunningStack, start_envoy: StartEnvoy) -> None:
+    port, admin_port = free_ports(2)
+    start_envoy(
+        Bootstrap(
+            replicas=replica_addresses(stack),
+            listeners=(Listener(name="web", address=Address("127.0.0.1", port)),),
+            admin_port=admin_port,
+            upstream_tls=replica_tls(stack),
+            max_call_s=3,
+        )
+    )
+    request = generation.StreamGenerateRequest()
+    request.input.model, request.input.text = GENERATOR, "Tell me a long story."
+    request.input.sampling.min_output_tokens = request.input.sampling.max_output_tokens = 3000
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        begun_s = time.monotonic()
+        with pytest.raises(grpc.RpcError) as raised:
+            for _ in TextGenerationServiceStub(channel).StreamGenerate(request, timeout=600, wait_for_ready=True):
+                pass
+    assert Failure(raised.value).code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert 2.5 < time.monotonic() - begun_s < 20
 
 
 def test_only_callers_with_a_certificate_connect_where_one_is_asked_for(
