@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import math
 import random
 import statistics
 import time
@@ -27,9 +28,11 @@ VOICE_ACTIVITY = "silero-vad"  # finds where somebody speaks, for those that rec
 NUM_AT_ONCE = 4
 SETTINGS = {"TRIVIUM_IMAGES_RUNNERS": str(NUM_AT_ONCE), "TRIVIUM_ENCODING_BATCH_TOKENS": "1024"}
 NUM_ENDS = 50
+NUM_CONTROL_ENDS = 6
 MAX_BACK_S = 0.05
 SEED = 7
 _REFERENCES = 3
+_REFERENCE_S = 4.0
 
 # Makes a call, or several at once, of the model with this time limit, None for no limit.
 OneCall = Callable[[trivium.AsyncClient, float | None], Awaitable[object]]
@@ -85,20 +88,30 @@ def _wav() -> bytes:
 class Ended:
     """What came of one model. usual_s: how long the run takes that nobody ends.
 
-    back: from RunToken.end within a run to its return, in seconds. num_tried: calls that were left.
+    back: from RunToken.end within a run to its return, in seconds.
     """
 
     usual_s: float
     back: Sequence[float]
-    num_tried: int
-
-    @property
-    def p99_s(self) -> float:
-        return float(np.quantile(self.back, 0.99, method="higher"))
 
     @property
     def is_soon(self) -> bool:
-        return self.p99_s <= MAX_BACK_S
+        return quantile(self.back, 0.95) <= MAX_BACK_S
+
+    def __str__(self) -> str:
+        if not self.back:
+            return "no run was ended"
+        told = (statistics.median(self.back), quantile(self.back, 0.95), max(self.back))
+        return " / ".join(f"{1000 * seconds:.0f}" for seconds in told)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    return float(np.quantile(values, share, method="higher")) if values else math.inf
+
+
+def p99(found: Mapping[str, Ended]) -> float:
+    """Over the runs of all models: those of one are too few to tell."""
+    return quantile([back for ended in found.values() for back in ended.back], 0.99)
 
 
 async def longest_run(client: trivium.AsyncClient, one: OneCall, file: Path) -> tuple[float, float]:
@@ -106,8 +119,10 @@ async def longest_run(client: trivium.AsyncClient, one: OneCall, file: Path) -> 
     found: list[tuple[float, float]] = []
     for _ in range(_REFERENCES):
         begun_s = time.monotonic()
-        await one(client, None)
-        runs = _runs(read_notes(file, since_s=begun_s))
+        call = asyncio.ensure_future(one(client, None))
+        await asyncio.wait([call], timeout=_REFERENCE_S)  # its first runs are all that matters
+        await _leave(call)
+        runs = [run for run in _runs(read_notes(file, since_s=begun_s)) if run.how == "done"]
         longest_s = max(run.took_s for run in runs)
         first = min((run for run in runs if run.took_s > longest_s / 2), key=lambda run: run.begun_s)
         found.append((first.begun_s - begun_s, first.took_s))
@@ -130,13 +145,17 @@ async def end_runs(target: str, name: str, one: OneCall, file: Path, num_ends: i
             after_s = begins_s + usual_s * (rng.uniform(0.6, 0.9) if is_deadline else rng.uniform(0.1, 0.6))
             call = asyncio.ensure_future(one(client, after_s if is_deadline else None))
             await asyncio.wait([call], timeout=after_s if not is_deadline else None)
-            call.cancel()
-            with contextlib.suppress(trivium.TriviumError, asyncio.CancelledError):
-                await call
+            await _leave(call)
             await asyncio.sleep(2 * usual_s if waits else 0.02)
     await asyncio.sleep(0.2)
     notes = read_notes(file, since_s=begun_s)
-    return Ended(usual_s=usual_s, back=_back(notes), num_tried=num_ends)
+    return Ended(usual_s=usual_s, back=_back(notes))
+
+
+async def _leave(call: "asyncio.Future[object]") -> None:
+    call.cancel()
+    with contextlib.suppress(trivium.TriviumError, asyncio.CancelledError):
+        await call
 
 
 def _runs(notes: Sequence[Note]) -> list[Note]:
@@ -171,40 +190,39 @@ def end_runs_of_each(folder: Path, num_ends: int, *, without: str = "") -> dict[
                 client.wait_ready(120, model=name)
         for name, one in calls.items():
             found[name] = asyncio.run(end_runs(server.target, name, one, file, num_ends, waits=bool(without)))
-            print(
-                f"{name}: {_told(found[name])}, {len(found[name].back)} runs ended, usually {found[name].usual_s:.3f} s"
-            )
+            ended = found[name]
+            print(f"{name}: {len(ended.back)} runs of {ended.usual_s:.3f} s, back in {ended} ms")
         assert server.stop()[0] == 0, server.last_words
     finally:
         server.close()
     return found
 
 
-def _told(ended: Ended) -> str:
-    median_ms = 1000 * statistics.median(ended.back) if ended.back else float("nan")
-    return f"{1000 * ended.p99_s if ended.back else float('nan'):.1f} ms (median {median_ms:.1f} ms)"
-
-
 @pytest.mark.timeout(600)
 def test_a_run_that_nobody_waits_for_ends_at_its_next_node(tmp_path: Path) -> None:
     found = end_runs_of_each(tmp_path, NUM_ENDS)
+    is_met = all(len(ended.back) >= NUM_ENDS / 2 for ended in found.values())
+    is_soon = p99(found) <= MAX_BACK_S and all(ended.is_soon for ended in found.values())
     keep(
         "R7",
-        passed=all(ended.is_soon and len(ended.back) >= NUM_ENDS / 2 for ended in found.values()),
+        passed=is_met and is_soon,
         load=f"one call at a time, of nanodet-coco {NUM_AT_ONCE}; a run that nobody ends takes "
         + ", ".join(f"{name} {1000 * ended.usual_s:.0f} ms" for name, ended in found.items()),
-        faults="calls left within that run, half of them by their deadline: "
-        + ", ".join(f"{name} {len(ended.back)} of {ended.num_tried} hit it" for name, ended in found.items()),
-        outcome="after the end of its token the run is back within (p99) "
-        + ", ".join(f"{name} {_told(ended)}" for name, ended in found.items()),
+        faults=f"{NUM_ENDS} calls of each model left within that run, half of them by their deadline, which ended "
+        + ", ".join(f"{name} {len(ended.back)}" for name, ended in found.items())
+        + " runs",
+        outcome=f"{sum(len(ended.back) for ended in found.values())} runs are back within {1000 * p99(found):.0f} ms "
+        "(p99) of the end of their tokens; median / p95 / slowest in ms: "
+        + ", ".join(f"{name} {ended}" for name, ended in found.items()),
     )
-    for name, ended in found.items():
-        assert len(ended.back) >= NUM_ENDS / 2, f"{name}: the calls were not left within a run"
-        assert ended.is_soon, f"{name}: {_told(ended)}"
+    assert is_met, "the calls were left within a run"
+    assert is_soon
 
 
 @pytest.mark.timeout(600)
 def test_control_runs_that_are_not_ended_go_on(tmp_path: Path) -> None:
-    """The control: where RunToken.end does nothing, the runs go on to their own end."""
-    found = end_runs_of_each(tmp_path, 8, without="end")
-    assert [name for name, ended in found.items() if not ended.back or ended.is_soon] == []
+    """The control: where RunToken.end does nothing, the runs of every model go on to their own end."""
+    found = end_runs_of_each(tmp_path, NUM_CONTROL_ENDS, without="end")
+    assert all(ended.back for ended in found.values())
+    assert p99(found) > MAX_BACK_S
+    assert [name for name, ended in found.items() if ended.is_soon] == []

@@ -197,7 +197,7 @@ def test_the_access_log_has_the_request_id_and_nothing_else_of_the_call(stack: R
 
 def test_a_replica_can_be_asked_where_no_model_serves_and_says_why(web: str) -> None:
     """No model here sees images, so no replica is in rotation for them; the answer is the server's all the same."""
-    request = {"image": {"data": base64.b64encode(b"no image").decode()}, "features": []}
+    request = {"image": {"content": base64.b64encode(b"no image").decode()}, "features": []}
     status, headers, body = ask_json(web, "/trivium.v1.VisionService/AnalyzeImage", request)
     assert status == 400
     assert "trivium-instance" in headers or "details" in json.loads(body)
