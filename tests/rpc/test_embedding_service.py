@@ -357,6 +357,31 @@ class TestStream:
         assert model.num_read - before < 1000
         assert wait_until(lambda: toys.admission.in_flight == 0)
 
+    def test_few_huge_items_stop_reading_too(self, toys: ToyServer) -> None:
+        """Items are counted by their size, ids that are refused included: here each one is 2 MB."""
+        num_sent = 0
+
+        def huge() -> Iterator[pb.StreamEmbedRequest]:
+            nonlocal num_sent
+            for message in messages([["a"]] * 200):
+                for item in message.items.items:
+                    item.item_id = "x" * 2_000_000
+                num_sent += len(message.items.items)
+                yield message
+
+        with grpc.insecure_channel(toys.address, options=[("grpc.http2.bdp_probe", 0)]) as channel:
+            call = Stub(channel).StreamEmbed(huge(), timeout=60)
+            events = iter(call)
+            assert next(events).HasField("started")
+            last = -1
+            while num_sent != last:
+                last = num_sent
+                time.sleep(1)
+            assert num_sent < 50
+            # Read on, all of them come.
+            assert len(results_of(events)) == 200
+        assert num_sent == 200
+
     def test_vanished_client_leaves_no_work(self, stub: Stub, toys: ToyServer) -> None:
         model = toys.models[EMBEDDER]
         toys.set_gate(EMBEDDER, is_open=False)

@@ -23,15 +23,17 @@ MAX_MESSAGE_BYTES = 1024 * 1024
 # Of a message, beside its results, and of a result, beside its content.
 _MESSAGE_OVERHEAD_BYTES = 32
 _RESULT_OVERHEAD_BYTES = 6
-# Reading goes on while fewer items than this were read whose results were not taken.
+# Reading goes on while fewer items, of fewer characters, than this were read whose results were not taken.
 _MAX_ITEMS_AHEAD = 2048
+_MAX_CHARACTERS_AHEAD = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
 class _Item:
-    """An item of the stream; `outcome` is None until it is known."""
+    """An item of the stream; `outcome` is None until it is known. num_characters: of its id and its text."""
 
     item_id: str
+    num_characters: int
     outcome: Outcome[Embedded] | None
 
 
@@ -42,6 +44,8 @@ class _Order:
         self._items: deque[_Item] = deque()
         self._at_model: deque[_Item] = deque()
         self._num_in_hand = 0
+        self._num_characters = 0
+        self._num_characters_in_hand = 0
         self._has_ended = False
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
@@ -50,6 +54,7 @@ class _Order:
     def add(self, item: _Item) -> None:
         """Takes the next item. One whose outcome is not known must be given to the model."""
         self._items.append(item)
+        self._num_characters += item.num_characters
         if item.outcome is None:
             self._at_model.append(item)
         elif len(self._items) == 1:
@@ -74,6 +79,8 @@ class _Order:
             while self._items and self._items[0].outcome is not None:
                 taken.append(self._items.popleft())
             self._num_in_hand = len(taken)
+            self._num_characters_in_hand = sum(item.num_characters for item in taken)
+            self._num_characters -= self._num_characters_in_hand
             self._room.set()
             if taken:
                 return taken
@@ -88,8 +95,11 @@ class _Order:
         await self._all_taken.wait()
 
     async def has_room(self) -> None:
-        """Waits until few items are ahead of what the caller has taken."""
-        while len(self._items) + self._num_in_hand >= _MAX_ITEMS_AHEAD:
+        """Waits until little is ahead of what the caller has taken."""
+        while (
+            len(self._items) + self._num_in_hand >= _MAX_ITEMS_AHEAD
+            or self._num_characters + self._num_characters_in_hand >= _MAX_CHARACTERS_AHEAD
+        ):
             self._room.clear()
             await self._room.wait()
 
@@ -167,7 +177,7 @@ class EmbedStream:
             texts = []
             for item in self._items(request):
                 error = text_error(item.text, "text", item.item_id)
-                self._order.add(_Item(item.item_id, error))
+                self._order.add(_Item(item.item_id, len(item.item_id) + len(item.text), error))
                 if error is None:
                     texts.append(item.text)
                 await self._call.pacer.pause()
