@@ -76,7 +76,11 @@ class Wire:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(("127.0.0.1", self._port))
+            try:
+                server = socket.create_connection(("127.0.0.1", self._port))
+            except OSError:  # the server has gone already
+                client.close()
+                continue
             connection = _Connection(client, server, is_plain=self._is_plain)
             with self._lock:
                 self.num_connections += 1
