@@ -116,7 +116,7 @@ bench: more-models ## Measure against the bare loop, llama.cpp and onnxruntime-g
 	@benchmarks/run.sh
 
 .PHONY: trials
-trials: more-models ## Run the long reliability trials
+trials: more-models .tools/envoy ## Run the long reliability trials
 	@python -m pytest trials -p no:cacheprovider
 
 .PHONY: lock
