@@ -1,14 +1,12 @@
 """Replicas behind Envoy, as processes that a trial may kill, stop and start again; all on loopback."""
 
 import contextlib
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,21 +15,15 @@ from typing import Self
 import trivium
 from deploy.envoy.options import Address, Balancer, Bootstrap, Listener
 from deploy.envoy.render import render
+from tools.stack.admin import Admin
+from tools.stack.settings import ROOT, envoy_binary, free_ports
 
-__all__ = ["Envoy", "Fleet", "Replica", "await_that", "free_ports", "same", "without_pings", "without_reset_retries"]
+__all__ = ["Envoy", "Fleet", "Replica", "await_that", "same", "without_pings", "without_reset_retries"]
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-ENVOY = REPOSITORY / ".tools/envoy/envoy/_bin/envoy"
+_BOUND = ROOT / "tools/stack/bound.py"
 HEALTH_INTERVAL_S = 1.0
 _HEALTH_WAIT_S = 2 * HEALTH_INTERVAL_S + 0.5
 _START_S = 120.0
-
-
-def free_ports(count: int) -> list[int]:
-    """Returns ports on which nobody listens now, all different."""
-    with contextlib.ExitStack() as open_ones:
-        sockets = [open_ones.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
 
 
 def same(text: str) -> str:
@@ -55,10 +47,10 @@ def without_pings(text: str) -> str:
 
 
 class _Process:
-    """A process with a log of its own, that can be ended and begun again."""
+    """A process with a log of its own, that can be ended and begun again. It does not outlive this one."""
 
     def __init__(self, command: Sequence[str], log: Path, environment: dict[str, str] | None = None) -> None:
-        self._command = command
+        self._command = [sys.executable, "-S", "-E", str(_BOUND), str(os.getpid()), *command]
         self._log = log
         self._environment = os.environ | (environment or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -80,7 +72,7 @@ class _Process:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env=self._environment, cwd=REPOSITORY, start_new_session=True
+                self._command, stdout=log, stderr=log, env=self._environment, cwd=ROOT, start_new_session=True
             )
 
     def signal(self, number: signal.Signals) -> None:
@@ -125,47 +117,32 @@ class Envoy(_Process):
 
     def __init__(self, bootstrap: Bootstrap, folder: Path, change: Callable[[str], str]) -> None:
         self.target = f"127.0.0.1:{bootstrap.listeners[0].address.port}"
-        self._admin = f"http://127.0.0.1:{bootstrap.admin_port}"
+        self.admin = Admin(f"127.0.0.1:{bootstrap.admin_port}")
         config = folder / f"envoy-{bootstrap.admin_port}.yaml"
         config.write_text(change(render(bootstrap)))
-        command = [str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "1", "-l", "warning"]
+        command = [
+            str(envoy_binary()),
+            "-c",
+            str(config),
+            "--disable-hot-restart",
+            "--concurrency",
+            "1",
+            "-l",
+            "warning",
+        ]
         super().__init__(command, folder / f"envoy-{bootstrap.admin_port}.log")
 
-    def calls_under_way(self, cluster: str) -> dict[int, int]:
+    def calls_under_way(self) -> dict[int, int]:
         """Returns how many calls each replica has now, by its port."""
-        return {port: int(stats.get("rq_active", 0)) for port, stats in self._hosts(cluster).items()}
+        return {_port(address): view.active_calls for address, view in self.admin.hosts().items()}
 
-    def healthy(self, cluster: str) -> set[int]:
-        """Returns the ports of the replicas that get calls."""
-        return {port for port, stats in self._hosts(cluster).items() if stats.get("is_healthy")}
+    def healthy(self, service: str) -> set[int]:
+        """Returns the ports of the replicas that get calls of a service."""
+        return {_port(address) for address, view in self.admin.hosts().items() if service in view.services}
 
-    def counter(self, name: str) -> int:
-        """Returns a counter of Envoy's by its full name."""
-        text = self._get(f"/stats?filter=^{name}$")
-        return int(text.rpartition(":")[2])
 
-    def drain(self) -> None:
-        """Tells callers with GOAWAY to connect elsewhere, and takes no new connections after that."""
-        self._get("/drain_listeners?graceful", method="POST")
-
-    def _hosts(self, cluster: str) -> dict[int, dict[str, int]]:
-        found: dict[int, dict[str, int]] = {}
-        for entry in json.loads(self._get("/clusters?format=json"))["cluster_statuses"]:
-            if entry["name"] != cluster:
-                continue
-            for host in entry.get("host_statuses", []):
-                stats = {stat["name"]: int(stat.get("value", 0)) for stat in host["stats"]}
-                status = host["health_status"]
-                failed = [name for name, is_so in status.items() if is_so is True]
-                stats["is_healthy"] = int(not failed and status.get("eds_health_status") == "HEALTHY")
-                found[host["address"]["socket_address"]["port_value"]] = stats
-        return found
-
-    def _get(self, path: str, method: str = "GET") -> str:
-        request = urllib.request.Request(self._admin + path, method=method)
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            text: str = answer.read().decode()
-            return text
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
 
 
 class Fleet:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import trivium
-from trials.fleet import Fleet, Replica, await_that, free_ports
+from tools.stack.settings import free_ports
+from trials.fleet import Fleet, Replica, await_that
 from trials.load import Call
 from trivium_models.store import Store
 

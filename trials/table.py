@@ -28,7 +28,8 @@ _INTRO = """\
 Made by `python -m trials.table` of what `make trials` kept in [trials/results](../trials/results), a line for each
 run. Every trial makes sure that its load was there when the fault came, and has a control, a run of the same probe
 without what it proves, that must fail. A trial that is changed in earnest begins anew: what its earlier forms, or runs
-beside other work, left was removed, but for R7, whose line is of an earlier form and whose present one has not run. All ran on two processors with everything on them: servers, Envoy and callers.
+beside other work, left was removed, but for R7, whose line is of an earlier form and whose present one has not run.
+All ran on two processors with everything on them: servers, Envoy and callers.
 """
 
 

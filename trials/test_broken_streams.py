@@ -64,7 +64,7 @@ async def broken(fleet: Fleet, seeds: range, victim: int, max_attempts: int) -> 
         while not all(len(reading.text) > 40 for reading in readings):
             assert time.monotonic() < end_s, "the streams do not begin"
             await asyncio.sleep(0.02)
-        under_way = await asyncio.to_thread(envoy.calls_under_way, SERVICE)
+        under_way = await asyncio.to_thread(envoy.calls_under_way)
         replica.kill()
         await asyncio.gather(*tasks)
     return under_way[replica.port], readings

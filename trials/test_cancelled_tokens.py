@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import trivium
-from trials.fleet import Replica, free_ports
+from tools.stack.settings import free_ports
+from trials.fleet import Replica
 from trials.results import keep
 from trials.watched_server import FILE, WITHOUT, Note, read_notes
 from trivium_models.store import Store

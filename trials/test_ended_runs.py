@@ -19,7 +19,8 @@ from PIL import Image
 import trivium
 from tests.photos import photo
 from tests.recordings import load_speech
-from trials.fleet import Replica, free_ports
+from tools.stack.settings import free_ports
+from trials.fleet import Replica
 from trials.results import keep
 from trials.watched_server import FILE, WITHOUT, Note, read_notes
 from trivium_models.store import Store

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import trivium
-from trials.fleet import REPOSITORY, Envoy, Fleet, same
+from tools.stack.settings import ROOT
+from trials.fleet import Envoy, Fleet, same
 from trials.http2_attacks import KINDS, Report
 from trials.load import Call, steady_load
 from trials.results import keep
@@ -120,7 +121,7 @@ def _attack(envoy: Envoy, calls: list[Call], kind: str) -> Phase:
     reports: list[Report] = []
     touched = _calls_of(calls, lambda: reports.append(_run(kind, envoy.target)))
     if kind == "slow-headers":
-        ended = envoy.counter("http.plain.downstream_rq_header_timeout")
+        ended = envoy.admin.counter("http.plain.downstream_rq_header_timeout")
         assert ended == NUM_SLOW, f"of {NUM_SLOW} requests without an end, {ended} were ended"
     time.sleep(3)
     return Phase(
@@ -145,7 +146,7 @@ def _run(kind: str, target: str) -> Report:
         "--seconds",
         str(ATTACK_S),
     ]
-    run = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=ATTACK_S + 120)
+    run = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=ATTACK_S + 120)
     return Report(**json.loads(run.stdout))
 
 
@@ -216,7 +217,7 @@ def cancel_much(folder: Path, change: Callable[[str], str]) -> Cancels:
             num_cancelled=sum(call.answer == "cancelled" for call in load.calls),
             num_answered=sum(call.answer == "answered" for call in load.calls),
             failures=[call.failure for call in load.failures if call.failure],
-            num_connections=envoy.counter("http.plain.downstream_cx_http2_total"),
+            num_connections=envoy.admin.counter("http.plain.downstream_cx_http2_total"),
         )
 
 

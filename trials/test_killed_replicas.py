@@ -77,7 +77,7 @@ def _exposed(fleet: Fleet, victim: Replica) -> int:
 
     def enough() -> bool:
         nonlocal seen
-        seen = fleet.envoys[0].calls_under_way(SERVICE).get(victim.port, 0)
+        seen = fleet.envoys[0].calls_under_way().get(victim.port, 0)
         return seen >= EXPOSED
 
     await_that(enough, f"{EXPOSED} calls are under way on one replica")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import trivium
-from trials.fleet import REPOSITORY
+from tools.stack.settings import ROOT
 from trials.load import Call, steady_load
 from trials.one_server import call_window, p99_ms, serve
 from trials.oversized_calls import KINDS, LIMIT_BYTES
@@ -60,7 +60,7 @@ def attack(folder: Path, limit_bytes: int, seconds: float) -> Attack:
                     [sys.executable, "-m", "trials.oversized_calls", kind, server.target, *options],
                     stdout=subprocess.PIPE,
                     text=True,
-                    cwd=REPOSITORY,
+                    cwd=ROOT,
                 )
                 for kind in KINDS
             }

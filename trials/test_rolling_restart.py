@@ -139,7 +139,7 @@ def restart_envoys(folder: Path, *, drain: bool, max_attempts: int) -> tuple[int
             for _ in range(NUM_CYCLES):
                 for envoy in fleet.envoys:
                     if drain:
-                        envoy.drain()
+                        envoy.admin.drain()
                         time.sleep(6)  # Envoy's drain_timeout, and a second
                         envoy.stop()
                     else:

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import trivium
-from trials.fleet import REPOSITORY, await_that
+from tools.stack.settings import ROOT
+from trials.fleet import await_that
 from trials.load import Call, steady_load
 from trials.one_server import OneServer, call_window, p99_ms, serve
 from trials.results import keep
@@ -107,7 +108,7 @@ def _is_still(server: OneServer) -> bool:
 @contextlib.contextmanager
 def _readers(target: str) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "trials.slow_readers", target, "--model", MODEL, "--streams", str(NUM_STREAMS)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as readers:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as readers:
         try:
             yield readers
         finally:

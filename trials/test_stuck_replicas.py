@@ -32,7 +32,7 @@ def stop_one(folder: Path, *, pings: bool = True) -> tuple[Load, float, float]:
         fleet.await_healthy(SERVICE)
         envoy, victim = fleet.envoys[0], fleet.replicas[0]
         with steady_load(envoy.target, detect, rate=RATE) as load:
-            await_that(lambda: envoy.calls_under_way(SERVICE)[victim.port] >= 5, "calls are under way on it")
+            await_that(lambda: envoy.calls_under_way()[victim.port] >= 5, "calls are under way on it")
             victim.signal(signal.SIGSTOP)
             stopped_s = time.monotonic()
             await_that(lambda: victim.port not in envoy.healthy(SERVICE), "the stuck replica is left out")
@@ -41,7 +41,7 @@ def stop_one(folder: Path, *, pings: bool = True) -> tuple[Load, float, float]:
             victim.signal(signal.SIGCONT)
             fleet.await_healthy(SERVICE)
             time.sleep(3)
-        retries = envoy.counter(f"cluster.{SERVICE.replace('.', '_')}.upstream_rq_retry")
+        retries = envoy.admin.counter(f"cluster.{SERVICE.replace('.', '_')}.upstream_rq_retry")
         return load, detected_s, retries / len(load.calls)
 
 

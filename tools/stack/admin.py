@@ -54,6 +54,10 @@ class Admin:
         # This question is one itself.
         return sum(int(line.rpartition(":")[2]) for line in lines if not line.startswith("http.admin."))
 
+    def counter(self, name: str) -> int:
+        """Returns a counter of Envoy's by its full name."""
+        return int(self._ask("GET", f"/stats?filter=^{name}$").rpartition(":")[2])
+
     def drain(self) -> None:
         """Makes Envoy ask its callers to go elsewhere, and then listen no more."""
         self._ask("POST", "/drain_listeners?graceful&skip_exit")
