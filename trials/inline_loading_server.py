@@ -1,4 +1,4 @@
-"""`trivium serve` as it must not be: models are loaded on the event loop, which answers nobody meanwhile. A control.
+"""`trials.sleeping_server` as it must not be: models load on the event loop, which answers nobody meanwhile. A control.
 
 python -m trials.inline_loading_server --models-dir FOLDER …     all options of trivium serve
 """
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import ParamSpec, TypeVar
 
+from trials.sleeping_server import add_family
 from trivium_server.architectures import catalog
 from trivium_server.cli import serve
 
@@ -30,5 +31,6 @@ class _Inline(Executor):
 
 
 if __name__ == "__main__":
+    add_family()
     catalog.ThreadPoolExecutor = _Inline  # type: ignore[attr-defined,assignment]  # not what it exports
     serve(prog_name="python -m trials.inline_loading_server")

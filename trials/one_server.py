@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import shutil
 import threading
 import time
 import urllib.request
@@ -13,13 +14,15 @@ import trivium
 from tools.stack.settings import free_ports
 from trials.fleet import Fleet, Replica, await_that
 from trials.load import Call
+from trials.sleeping_server import MODEL as SLEEPER
+from trials.sleeping_server import Sleep, make_store
 from trivium_models.store import Store
 
-__all__ = ["OneServer", "call_window", "p99_ms", "serve"]
+__all__ = ["OneServer", "call_window", "p99_ms", "serve", "serve_sleeper"]
 
 
 class OneServer:
-    """See `serve`."""
+    """See `serve` and `serve_sleeper`."""
 
     def __init__(self, replica: Replica, metrics_port: int) -> None:
         self.target = replica.target
@@ -66,19 +69,47 @@ def serve(
     folder: Path,
     model: str,
     *,
-    others: Sequence[str] = (),
     module: str = "trivium_server",
     settings: dict[str, str] | None = None,
 ) -> Iterator[OneServer]:
-    """Serves a model of the catalog in a process of its own, and ends it. others: models that the store has, too."""
+    """Serves a model of the catalog that embeds in a process of its own, and ends it."""
     store = Store()
-    for name in (model, *others):
-        store.pull(name)
-    [metrics_port] = free_ports(1)
-    given = {"TRIVIUM_SERVER_METRICS_LISTEN": f"127.0.0.1:{metrics_port}"} | (settings or {})
-    with Fleet(folder, store.path, model, num_replicas=1, num_envoys=0, module=module, settings=given) as fleet:
-        with trivium.Client(fleet.replicas[0].target) as client:
+    store.pull(model)
+    with _serving(folder, store.path, [model], module, settings) as server:
+        with trivium.Client(server.target) as client:
             client.embed(["Wait until it is warm."] * 8, model=model)
+        yield server
+
+
+@contextlib.contextmanager
+def serve_sleeper(
+    folder: Path,
+    sleep: Sleep,
+    *,
+    loaded: Sequence[str] = (),
+    others: Sequence[str] = (),
+    module: str = "trials.sleeping_server",
+    settings: dict[str, str] | None = None,
+) -> Iterator[OneServer]:
+    """Serves a sleeper in a process of its own, and ends it. loaded, others: models of the catalog, served or not."""
+    store = make_store(folder / "store", sleep)
+    for name in (*loaded, *others):
+        shutil.copytree(Store().pull(name).folder, store / name)
+    with _serving(folder, store, [SLEEPER, *loaded], module, settings) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _serving(
+    folder: Path, store: Path, models: Sequence[str], module: str, settings: dict[str, str] | None
+) -> Iterator[OneServer]:
+    [metrics_port] = free_ports(1)
+    given = {
+        "TRIVIUM_MODELS_LOAD": ",".join(models),
+        "TRIVIUM_SERVER_METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
+        **(settings or {}),
+    }
+    with Fleet(folder, store, models[-1], num_replicas=1, num_envoys=0, module=module, settings=given) as fleet:
         yield OneServer(fleet.replicas[0], metrics_port)
         assert not fleet.replicas[0].has_ended, f"the server ended: {fleet.replicas[0].last_words}"
 

@@ -129,6 +129,11 @@ def _load(folder: Path, _config: Config, _progress: Callable[[float], None]) -> 
     return Sleeper(Sleep(**json.loads((folder / _SETTINGS).read_text())), float(os.environ.get(SPEED, "1")))
 
 
-if __name__ == "__main__":
+def add_family() -> None:
+    """Makes the servers of this process know sleepers."""
     app.FAMILIES["sleep"] = Family(_load)
+
+
+if __name__ == "__main__":
+    add_family()
     serve(prog_name="python -m trials.sleeping_server")

@@ -17,13 +17,16 @@ import trivium
 from tools.stack.settings import ROOT
 from trials.fleet import await_that
 from trials.load import Call, steady_load
-from trials.one_server import OneServer, call_window, p99_ms, serve
+from trials.one_server import OneServer, call_window, p99_ms, serve_sleeper
 from trials.results import keep
+from trials.sleeping_server import Sleep
 
 MODEL = "all-minilm-l6-v2-int8"
 METHOD = "/trivium.v1.EmbeddingService/StreamEmbed"
 NUM_STREAMS = 200
 RATE = 50
+# The others' calls take no processor: what they wait for is the server, and not the other half of this machine.
+SLEEP = Sleep(mean_s=0.2, slots=200)
 LAG_S = 10.0
 WINDOW_S = 4.0
 NUM_ROUNDS = 2
@@ -31,8 +34,6 @@ NUM_ROUNDS = 2
 ENDED_WITHIN_S = 2 * LAG_S
 MAX_MB_OF_STREAM = 8
 MAX_P99_GROWTH = 0.1
-# Two processors that also have the callers on them are not quiet enough to tell less apart.
-MAX_P99_GROWTH_MS = 2.0
 ENDS = {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
 
 
@@ -56,15 +57,18 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-async def embed(client: trivium.AsyncClient, number: int) -> object:
-    return await client.embed([f"call {number}"], model=MODEL)
+async def detect(client: trivium.AsyncClient, number: int) -> object:
+    return await client.detect_language([f"call {number}"])
 
 
 def stall(folder: Path, num_rounds: int, lag_s: float) -> Stalled:
     """Lets readers stop, round by round, while others call; gives up on streams that do not end."""
     found = Stalled()
     settings = {"TRIVIUM_LIMITS_MAX_WRITE_LAG_S": f"{lag_s:g}"}
-    with serve(folder, MODEL, settings=settings) as server, steady_load(server.target, embed, rate=RATE) as load:
+    with (
+        serve_sleeper(folder, SLEEP, loaded=[MODEL], settings=settings) as server,
+        steady_load(server.target, detect, rate=RATE) as load,
+    ):
         time.sleep(2)
         for _ in range(num_rounds):
             found.before += call_window(load.calls, WINDOW_S)
@@ -97,12 +101,12 @@ def _stall_once(server: OneServer, calls: list[Call], found: Stalled) -> None:
 
 
 def _is_still(server: OneServer) -> bool:
-    """Every stream is there, and the model has for a second done hardly more than the other callers asked for."""
+    """Every stream is there, and the model has for a second done nothing."""
     if server.metric("trivium_calls_in_flight", method=METHOD) < NUM_STREAMS:
         return False
     before = server.metric("trivium_model_items_total", model=MODEL)
     time.sleep(1)
-    return server.metric("trivium_model_items_total", model=MODEL) - before <= 2 * RATE
+    return server.metric("trivium_model_items_total", model=MODEL) == before
 
 
 @contextlib.contextmanager
@@ -121,17 +125,17 @@ def test_readers_who_stop_harm_nobody(tmp_path: Path) -> None:
     before_ms, meanwhile_ms = p99_ms(found.before), p99_ms(found.meanwhile)
     have_ended = found.statuses.total() == NUM_ROUNDS * NUM_STREAMS and set(found.statuses) <= ENDS
     is_small = found.mb_of_stream < MAX_MB_OF_STREAM
-    is_quick = meanwhile_ms - before_ms < max(MAX_P99_GROWTH * before_ms, MAX_P99_GROWTH_MS)
+    is_quick = meanwhile_ms < (1 + MAX_P99_GROWTH) * before_ms
     keep(
         "R10",
         passed=have_ended and is_small and is_quick,
-        load=f"{RATE} embeddings/s; {len(found.before)} calls before, {len(found.meanwhile)} while all streams waited",
+        load=f"{RATE} calls/s of {SLEEP.mean_s} s that take no processor; {len(found.before)} before, "
+        f"{len(found.meanwhile)} while all streams waited",
         faults=f"{NUM_ROUNDS} times {NUM_STREAMS} streams that are read once a second, three times, and then no more; "
         f"the limit is {LAG_S:g} s",
         outcome=f"{', '.join(f'{count} {status}' for status, count in found.statuses.items())}, the last "
         f"{found.ended_s:.1f} s after its reader stopped; at most {found.mb_of_stream:.2f} MB a stream; p99 of others "
-        f"{before_ms:.1f} ms, then {meanwhile_ms:.1f} ms (up to {100 * MAX_P99_GROWTH:g} %, or {MAX_P99_GROWTH_MS:g} "
-        f"ms, more)",
+        f"{before_ms:.1f} ms, then {meanwhile_ms:.1f} ms (up to {100 * MAX_P99_GROWTH:g} % more)",
     )
     assert have_ended
     assert is_small
