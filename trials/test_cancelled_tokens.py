@@ -17,6 +17,7 @@ import pytest
 import trivium
 from tools.stack.settings import free_ports
 from trials.fleet import Replica
+from trials.load import undisturbed
 from trials.results import keep
 from trials.watched_server import FILE, WITHOUT, Note, read_notes
 from trivium_models.store import Store
@@ -146,7 +147,8 @@ def cancel_streams(folder: Path, num_cancels: int, num_tokens: int, *, without: 
         with trivium.Client(server.target) as client:
             client.wait_ready(120, model=MODEL)
         begun_s = time.monotonic()
-        left, left_queue = asyncio.run(leave_in_turn(server.target, num_cancels, num_tokens))
+        with undisturbed():
+            left, left_queue = asyncio.run(leave_in_turn(server.target, num_cancels, num_tokens))
         notes = read_notes(file, since_s=begun_s)
         assert server.stop()[0] == 0, server.last_words
     finally:

@@ -60,7 +60,8 @@ def kill_in_turn(folder: Path, num_kills: int, change: Callable[[str], str]) -> 
                 victim.start()
                 fleet.await_ready(victim)
                 fleet.await_healthy(SERVICE)
-                time.sleep(SLEEP.mean_s)
+                # Until each has its third of the calls again: the two others have held all of them.
+                time.sleep(2 * SLEEP.mean_s)
                 touched = [call for call in load.calls[first:] if call.took_s]
                 failures = [call.failure for call in touched if call.failure]
                 print(*failures, sep="\n")

@@ -217,29 +217,6 @@ def test_large_requests_pass_whole(tls_channel: grpc.Channel, web: str) -> None:
     assert json.loads(body)["details"][0]["reason"] == reason
 
 
-def test_a_stream_may_last_so_long_and_no_longer(stack: RunningStack, start_envoy: StartEnvoy) -> None:
-    port, admin_port = free_ports(2)
-    start_envoy(
-        Bootstrap(
-            replicas=replica_addresses(stack),
-            listeners=(Listener(name="web", address=Address("127.0.0.1", port)),),
-            admin_port=admin_port,
-            upstream_tls=replica_tls(stack),
-            max_call_s=3,
-        )
-    )
-    request = generation.StreamGenerateRequest()
-    request.input.model, request.input.text = GENERATOR, "Tell me a long story."
-    request.input.sampling.min_output_tokens = request.input.sampling.max_output_tokens = 3000
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        begun_s = time.monotonic()
-        with pytest.raises(grpc.RpcError) as raised:
-            for _ in TextGenerationServiceStub(channel).StreamGenerate(request, timeout=600, wait_for_ready=True):
-                pass
-    assert Failure(raised.value).code is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert 2.5 < time.monotonic() - begun_s < 20
-
-
 def test_only_callers_with_a_certificate_connect_where_one_is_asked_for(
     stack: RunningStack, start_envoy: StartEnvoy
 ) -> None:
@@ -294,35 +271,6 @@ def test_one_who_names_an_affinity_gets_one_replica_where_it_counts(
         assert len(instances) == 1
     else:
         assert len(instances) > 1
-
-
-def test_what_is_over_the_rate_is_refused_as_exhausted(stack: RunningStack, start_envoy: StartEnvoy) -> None:
-    port, admin_port, probe_port = free_ports(3)
-    start_envoy(
-        Bootstrap(
-            replicas=replica_addresses(stack),
-            listeners=(Listener(name="web", address=Address("127.0.0.1", port)),),
-            admin_port=admin_port,
-            probes=Address("127.0.0.1", probe_port),
-            upstream_tls=replica_tls(stack),
-            calls_per_s=3,
-        )
-    )
-    codes = []
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        for _ in range(12):
-            try:
-                ModelServiceStub(channel).ListModels(models_pb2.ListModelsRequest(), timeout=30)
-                codes.append(grpc.StatusCode.OK)
-            except grpc.RpcError as error:
-                codes.append(Failure(error).code)
-    assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
-
-    probes = f"127.0.0.1:{probe_port}"
-    assert ask(probes, "GET", "/ready", {})[0] == 200
-    statistics = ask(probes, "GET", "/stats/prometheus", {})[2]
-    assert b'envoy_cluster_upstream_rq_total{envoy_cluster_name="trivium_v1_TextGenerationService"}' in statistics
-    assert ask(probes, "POST", "/quitquitquit", {})[0] == 404
 
 
 def examples() -> list[tuple[str, str]]:
