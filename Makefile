@@ -112,7 +112,7 @@ generate: $(INSTALLED) ## Generate stubs, errors and the error catalogue from th
 	@tools/generate.sh
 
 .PHONY: bench
-bench: more-models ## Measure against the bare loop, llama.cpp and onnxruntime-genai, side by side
+bench: more-models .tools/envoy ## Measure against the bare loop, llama.cpp and onnxruntime-genai, side by side
 	@benchmarks/run.sh
 
 .PHONY: trials

@@ -26,6 +26,7 @@ for model in all-minilm-l6-v2 all-minilm-l6-v2-int8; do
     .venv/bin/python -m benchmarks.embed --model "$model" "${own[@]}" $([[ ${peers:-yes} == no ]] && echo --no-peers)
 done
 .venv/bin/python -m benchmarks.unary "${own[@]}"
+.venv/bin/python -m benchmarks.replicas "${own[@]}"
 .venv/bin/python -m benchmarks.vision "${own[@]}"
 for measurement in speech speech_accuracy; do
     .venv/bin/python -m "benchmarks.$measurement" "${own[@]}" $([[ ${peers:-yes} == no ]] && echo --no-peers)

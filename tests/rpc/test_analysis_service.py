@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.rpc.embedding import reason_of
 from tests.rpc.generating import refused
-from tests.rpc.test_embedding_service import reason_of
 from tests.rpc.toy_encoders import MAX_TOKENS, ToyServer
 from trivium.v1 import analysis_pb2 as pb
 from trivium.v1 import common_pb2

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
+from tests.rpc.embedding import EMBEDDER, items_of, messages
 from tests.rpc.generating import refused
-from tests.rpc.test_embedding_service import EMBEDDER, items_of, messages
 from tests.rpc.toy_encoders import ToyServer
 from tests.serving import Failure
 from trivium.v1 import embedding_pb2 as pb
