@@ -23,8 +23,9 @@ from tests.conformance.script import (
     Step,
 )
 from tests.conformance.wire import Wire
+from tools.certificates import pem
 
-__all__ = ["Received", "ScriptedServer"]
+__all__ = ["Received", "ScriptedServer", "server_credentials"]
 
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """Above what any client sends by default, so that the refusal of a larger request is the client's."""
@@ -206,3 +207,13 @@ class _Conversation:
             self._is_over = True
             self._received.is_cancelled = not self._is_answered
             self._changed.notify_all()
+
+
+def server_credentials(kind: str) -> grpc.ServerCredentials:
+    """Returns those of a server: "server" asks for nothing, "mutual" for a certificate that the root signed."""
+    pair = (pem("server_key").encode(), pem("server").encode())
+    if kind == "server":
+        return grpc.ssl_server_credentials([pair])
+    if kind == "mutual":
+        return grpc.ssl_server_credentials([pair], pem("root").encode(), require_client_auth=True)
+    raise ValueError(f"server_tls is {kind!r}, not server or mutual")

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from tests.conformance.answer import Answer, BadAnswer, read_answer
 from tests.conformance.case import Case, ServerKind, parse_case
-from tests.conformance.certificates import server_credentials
 from tests.conformance.judgement import answer_complaints, server_complaints
 from tests.conformance.real_server import real_complaints
 from tests.conformance.runner import REPOSITORY, Runner, RunnerFailed
-from tests.conformance.scripted_server import ScriptedServer
+from tests.conformance.scripted_server import ScriptedServer, server_credentials
 
 __all__ = ["Suite", "Verdict"]
 

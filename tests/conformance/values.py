@@ -2,7 +2,7 @@
 
 !repeat {text: "abc", times: 1000}      the text so often
 !zeros 1000                             so many zero bytes, in base64
-!certificate root                       a PEM of this run, see certificates.py
+!certificate root                       a PEM of this run, see tools/certificates.py
 !photo chelsea.png                      a file of tests/photos.py, in base64
 !recording beckett.wav                  a file of tests/recordings.py, in base64
 !sound {recording: beckett.wav, chunk_s: 0.5}    its samples, 16-bit mono at 16 kHz, as requests of StreamRecognize
@@ -13,9 +13,9 @@ import base64
 import numpy as np
 import yaml
 
-from tests.conformance.certificates import pem
 from tests.photos import photo
 from tests.recordings import load_speech, recording
+from tools.certificates import pem
 
 __all__ = ["Loader"]
 

@@ -11,11 +11,11 @@ import grpc
 import pytest
 import yaml
 
-from tests.conformance.certificates import pem
 from tests.deploy.envoy_process import running_envoy
 from tests.deploy.manifests import KUBERNETES, Overlay, container, container_ports, pod
 from tests.server.stores import write_model
 from tests.serving import RunningServer
+from tools.certificates import pem
 from tools.stack.settings import envoy_binary
 from trivium.v1 import models_pb2
 from trivium.v1.models_pb2_grpc import ModelServiceStub

@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from deploy.envoy.options import Address, Balancer, Bootstrap, DownstreamTls, Listener, UpstreamTls
 from deploy.envoy.render import render
-from tests.conformance.certificates import pem
+from tools.certificates import pem
 from tools.stack.settings import ROOT, envoy_binary
 from trivium.v1 import analysis_pb2, embedding_pb2, generation_pb2, models_pb2, speech_pb2, vision_pb2
 

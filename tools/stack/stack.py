@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.envoy.options import Address, Bootstrap, DownstreamTls, Listener, UpstreamTls
 from deploy.envoy.render import render
-from tests.conformance.certificates import pem
+from tools.certificates import pem
 from tools.stack.admin import Admin
 from tools.stack.program import Program
 from tools.stack.settings import ROOT, StackSettings, envoy_binary, free_ports

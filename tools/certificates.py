@@ -1,4 +1,4 @@
-"""Certificates of one run of the suite, made with openssl: nothing that expires, or is secret, stands in the files.
+"""Certificates for servers on this machine, made with openssl by each process: no file has what expires or is secret.
 
 `server` is the server's, for 127.0.0.1 and trivium.test; `client` a client's; `root` signed both. `stranger` is a root
 that signed nothing. Each has its key under `…_key`.
@@ -9,9 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import grpc
-
-__all__ = ["pem", "server_credentials"]
+__all__ = ["pem"]
 
 _NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
 _SERVER_NAMES = "subjectAltName=IP:127.0.0.1,DNS:trivium.test"
@@ -22,27 +20,16 @@ def pem(name: str) -> str:
     return _made()[name]
 
 
-def server_credentials(kind: str) -> grpc.ServerCredentials:
-    """Returns those of a server: "server" asks for nothing, "mutual" for a certificate that the root signed."""
-    made = _made()
-    pair = (made["server_key"].encode(), made["server"].encode())
-    if kind == "server":
-        return grpc.ssl_server_credentials([pair])
-    if kind == "mutual":
-        return grpc.ssl_server_credentials([pair], made["root"].encode(), require_client_auth=True)
-    raise ValueError(f"server_tls is {kind!r}, not server or mutual")
-
-
 @functools.cache
 def _made() -> dict[str, str]:
-    with tempfile.TemporaryDirectory(prefix="trivium-conformance-") as name:
+    with tempfile.TemporaryDirectory(prefix="trivium-certificates-") as name:
         folder = Path(name)
         for root in ("root", "stranger"):
-            _openssl(folder, root, "-x509", "-days", "2", "-subj", f"/CN={root} of the conformance suite")
+            _openssl(folder, root, "-x509", "-days", "2", "-subj", f"/CN={root} of Trivium's tests")
         issued = ["-CA", "root.pem", "-CAkey", "root_key.pem", "-x509", "-days", "2"]
         usage = ["-addext", "basicConstraints=critical,CA:FALSE"]
         _openssl(folder, "server", *issued, *usage, "-subj", "/CN=trivium.test", "-addext", _SERVER_NAMES)
-        _openssl(folder, "client", *issued, *usage, "-subj", "/CN=a client of the conformance suite")
+        _openssl(folder, "client", *issued, *usage, "-subj", "/CN=a client of Trivium's tests")
         return {path.stem: path.read_text() for path in folder.glob("*.pem")}
 
 
