@@ -44,7 +44,8 @@ _NOTES = f"""\
 - Simulated: the same arrivals, service and balancer (least request of two), without the time that a call is on its way.
 - Slow: a fifth of the replicas work at half speed. Keys: each call belongs to one of 20 times as many keys as there are
   replicas, by Zipf's law; a replica remembers 40 of them, and a call whose key it remembers takes half as long.
-  Utilization is of what the fleet could do without that.
+  Utilization is of what the fleet could do without that. Where calls have no keys, all of them count as one key to
+  affinity: a key that everybody shares spoils it.
 """
 
 

@@ -17,16 +17,22 @@ _WHAT = {
     "R6": ("Callers cancel streams of text", "the place is free within a step"),
     "R7": (
         "Callers cancel, or run out of time, inside one run of a model",
-        "the thread is back within 50 ms: 99 of 100 runs, and 95 of 100 of each model",
+        "99 of 100 runs are back within 50 ms",
     ),
     "R10": (
         "Readers take one message a second",
         "a stream costs the server 8 MB at most, the p99 of others grows by 10 % at most, the streams end",
     ),
     "R11": ("Messages and headers are far too large", "they are refused, and the event loop answers on"),
-    "R12": ("A second model is loaded while the first serves", "no call and no health check fails, p99 grows by 20 % at most"),
+    "R12": (
+        "A second model is loaded while the first serves",
+        "no call and no health check fails, p99 grows by 20 % at most",
+    ),
     "R13": ("A replica is stuck", "no call fails; it is left out within 3 s; few calls are sent again"),
-    "S8": ("Callers abuse HTTP/2", "no call of others fails, p99 grows by 20 % at most; who merely cancels 200 calls/s is not cut"),
+    "S8": (
+        "Callers abuse HTTP/2",
+        "no call of others fails, p99 grows by 20 % at most; who merely cancels 200 calls/s is not cut",
+    ),
 }
 _INTRO = """\
 # Reliability
